@@ -1,0 +1,62 @@
+# One command for each thing: `make` alone lists them. Everything is installed into .venv and built into _build.
+# Targets and recipes use paths relative to this folder only, so the clone's own path may hold spaces.
+
+ifeq ($(wildcard pyproject.toml),)
+$(error run make in the clone's own folder, or as make -C FOLDER)
+endif
+
+PYTHON ?= python3
+PY := .venv/bin/python
+STAMP := .venv/.installed
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+PYTEST := $(PY) -m pytest -n $(JOBS)
+
+# one thread a process: parallel kernels and test workers would fight for the cores
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export VECLIB_MAXIMUM_THREADS := 1
+export NUMEXPR_NUM_THREADS := 1
+# only .venv speaks: no user site, no user's Jupyter kernels
+export PYTHONNOUSERSITE := 1
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help book site test lab execute benchmark clean install
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP) ## make .venv and fill it, once
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jepabook needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[symbolic,book,test]'
+	@touch $@
+
+book: $(STAMP) ## run every notebook in a fresh kernel and build the site from the results
+	@$(PY) -m tools.book book --jobs $(JOBS)
+
+site: $(STAMP) ## build the site from the outputs that are committed, without running anything
+	@$(PY) -m tools.book site
+
+test: $(STAMP) ## lint, unit tests, notebooks against their outputs, strict site, browser tests
+	$(PY) -m ruff check .
+	$(PYTEST) --dist loadscope tests --ignore tests/test_site.py
+	IPYTHONDIR='$(CURDIR)/_build/ipython' $(PYTEST) --dist loadscope --nbval --nbval-current-env notebooks
+	@$(PY) -m tools.book site
+	$(PYTEST) tests/test_site.py
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	$(PY) -m jupyterlab --notebook-dir notebooks
+
+execute: $(STAMP) ## for authors: run notebooks in place (all of them, or NB=notebooks/02-*.ipynb)
+	@$(PY) -m tools.notebooks --jobs $(JOBS) $(NB)
+	@$(PY) -m tools.landing_figure
+
+benchmark: $(STAMP) ## time the package's hot paths
+	$(PY) -m pytest benchmarks
+
+clean: ## remove what was built; .venv stays
+	rm -rf _build .pytest_cache .ruff_cache .benchmarks .hypothesis

@@ -1,0 +1,38 @@
+"""Two small repairs that the book needs of its builders.
+
+Links: `[text](other.ipynb#name)` reaches every target of the other page. MyST looks among the slugs
+of that page's headings only; this adds its explicit targets, rows of a table, equations and
+theorems among them, so that a link has one form, which works on the site and in JupyterLab alike.
+
+Markup: docutils calls the bibliography a list without calling its entries items, which screen
+readers cannot follow; sphinx-proof and sphinx-exercise give one id to every proof of a page and to
+the inside of every box.
+"""
+
+import re
+
+from docutils.nodes import Element
+
+LIST_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list">)')
+SHARED_ID = re.compile(r' id="(?:proof|proof-content|exercise-content|solution-content)"')
+
+
+def note_targets(app, doctree) -> None:
+    """Add every id and explicit name of a page to the slugs that MyST looks among."""
+    slugs = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
+    names = {name: target for name, target in doctree.nameids.items() if target}
+    ids = {target: target for node in doctree.findall(Element) for target in node["ids"]}
+    for name, target in (names | ids).items():
+        slugs.setdefault(name, (0, target, name))
+
+
+def mend_markup(app, pagename, templatename, context, doctree) -> None:
+    """Take off the role of a list of citations, and the ids that a page has more than once."""
+    if "body" in context:
+        context["body"] = SHARED_ID.sub("", LIST_ROLE.sub("", context["body"]))
+
+
+def setup(app) -> dict:
+    app.connect("doctree-read", note_targets)
+    app.connect("html-page-context", mend_markup)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,146 @@
+"""The built site, page by page, in a browser with the network cut off.
+
+Nothing is built here: `make site` (or `make book`) comes first, and a site that is missing or older
+than its sources fails every test. Screenshots of every page go to `_build/screenshots`.
+"""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tools import audit, book
+from tools.notebooks import ROOT, toc_entries
+
+HTML = ROOT / "_build" / "html"
+SCREENSHOTS = ROOT / "_build" / "screenshots"
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The address of the site, if it is the site of the present sources."""
+    about = book.build_of(ROOT)
+    if about is None:
+        pytest.fail("there is no site in _build/html: run `make site` or `make book` first")
+    if about["sources"] != book.fingerprint(ROOT):
+        pytest.fail("the site in _build/html is older than its sources: run `make site` again")
+    with audit.served(HTML) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = audit.launch(playwright)
+        yield chromium
+        chromium.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("entry", toc_entries())
+def test_page(site: str, browser: Browser, entry: str, theme: str):
+    with audit.in_theme(browser, theme) as context:
+        page, problems = audit.visit(context, f"{site}/{entry}.html")
+        assert page.locator("html").get_attribute("data-theme") == theme
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SCREENSHOTS / f"{entry.replace('/', '-')}-{theme}.png", full_page=True)
+        problems += audit.formulas(page) + audit.accessibility(page) + audit.furniture(page)
+    assert not problems, "\n".join(problems)
+
+
+def test_links_lead_somewhere_and_images_have_a_text(site: str):
+    problems = audit.links(HTML)
+    assert not problems, "\n".join(problems)
+
+
+def test_search_works_offline(site: str, browser: Browser):
+    with audit.in_theme(browser, "light") as context:
+        page, problems = audit.visit(context, f"{site}/{toc_entries()[0]}.html")
+        page.locator(".search-button-field").click()
+        page.locator("#search-input:visible").fill("features")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search.html?*")
+        page.locator("#search-results ul.search li a").first.wait_for()
+        page.wait_for_load_state("networkidle")
+        assert page.locator("#search-results ul.search li").count() >= 1
+    assert not problems, "\n".join(problems)
+
+
+def test_a_first_visit_lands_on_the_landing_page(site: str, browser: Browser):
+    with audit.in_theme(browser, None) as context:
+        page, problems = audit.visit(context, f"{site}/")
+        page.wait_for_url(f"**/{toc_entries()[0]}.html")
+    assert not problems, "\n".join(problems)
+
+
+class TestTheChecksCatch:
+    """Each check, on a page that is wrong in the way that the check is for."""
+
+    @staticmethod
+    def look(browser: Browser, folder: Path, body: str):
+        head = "<html lang='en'><head><title>t</title></head>"
+        (folder / "index.html").write_text(f"{head}<body>{body}</body></html>", encoding="utf-8")
+        with audit.served(folder) as address, audit.in_theme(browser, "light") as context:
+            page, problems = audit.visit(context, f"{address}/index.html")
+            checks = {
+                check.__name__: check(page)
+                for check in (audit.formulas, audit.furniture, audit.accessibility)
+            }
+        return "\n".join(problems), {name: "\n".join(found) for name, found in checks.items()}
+
+    PLAIN = "<header><input type=search aria-label=s></header><main><h1>t</h1><p>plain</p></main>"
+
+    def test_and_a_plain_page_passes(self, browser, tmp_path):
+        problems, checks = self.look(browser, tmp_path, self.PLAIN)
+        assert problems == "" and not any(checks.values())
+        assert audit.links(tmp_path) == []
+
+    def test_missing_image(self, browser, tmp_path):
+        body = self.PLAIN + "<img src='missing.png' alt='a'>"
+        assert "status 404" in self.look(browser, tmp_path, body)[0]
+        assert "missing.png leads nowhere" in audit.links(tmp_path)[0]
+
+    def test_image_without_a_text(self, browser, tmp_path):
+        body = self.PLAIN + "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>"
+        assert "image-alt" in self.look(browser, tmp_path, body)[1]["accessibility"]
+        assert "no alt text" in audit.links(tmp_path)[0]
+
+    def test_script_from_elsewhere(self, browser, tmp_path):
+        body = self.PLAIN + "<script src='https://example.org/a.js'></script>"
+        assert "outside the site" in self.look(browser, tmp_path, body)[0]
+        assert "from another site" in audit.links(tmp_path)[0]
+
+    def test_script_that_throws(self, browser, tmp_path):
+        body = self.PLAIN + "<script>throw new Error('oops')</script>"
+        assert "oops" in self.look(browser, tmp_path, body)[0]
+
+    def test_dead_anchor(self, browser, tmp_path):
+        self.look(browser, tmp_path, self.PLAIN + "<a href='index.html#gone'>there</a>")
+        assert "no such anchor" in audit.links(tmp_path)[0]
+
+    @pytest.mark.parametrize(
+        ("formula", "caught"),
+        [
+            ("<span class='math'>\\(x\\)</span>", "0 of 1 formulas"),
+            ("<p>where $x$ is</p>", "raw TeX"),
+            ("<mjx-merror data-mjx-error='Undefined control sequence'></mjx-merror>", "Undefined"),
+        ],
+    )
+    def test_formula(self, browser, tmp_path, formula, caught):
+        body = self.PLAIN.replace("<p>plain</p>", formula)
+        assert caught in self.look(browser, tmp_path, body)[1]["formulas"]
+
+    @pytest.mark.parametrize(
+        ("extra", "caught"),
+        [
+            ("<input type=search aria-label=s>", "2 visible search box"),
+            ("<header>second</header>", "2 visible header"),
+            ("<div style='width: 900px'>wide</div>", "wider than a window of 390 px"),
+        ],
+    )
+    def test_furniture(self, browser, tmp_path, extra, caught):
+        assert caught in self.look(browser, tmp_path, self.PLAIN + extra)[1]["furniture"]
+
+    def test_poor_contrast(self, browser, tmp_path):
+        body = self.PLAIN + "<p style='color: #ccc; background: #fff'>faint</p>"
+        assert "color-contrast" in self.look(browser, tmp_path, body)[1]["accessibility"]

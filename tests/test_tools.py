@@ -1,0 +1,52 @@
+"""Running notebooks: what a good run leaves in the file, and what a bad one says."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools import notebooks
+
+
+def saved(folder, name, *sources):
+    """A notebook of code cells after a title, as a front end would have left it."""
+    cells = [new_markdown_cell("# Title")]
+    for source in sources:
+        cell = new_code_cell(source, execution_count=7)
+        cell.metadata = nbformat.from_dict({"tags": ["kept"], "execution": {"iopub": "now"}})
+        cells.append(cell)
+    metadata = {"kernelspec": {"name": "mine", "display_name": "Mine"}, "toc": {}}
+    path = folder / f"{name}.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata=metadata), path)
+    return path
+
+
+def test_a_run_is_clean_and_runs_the_same_again(tmp_path, capsys):
+    path = saved(tmp_path, "a b", "x = 1; print('one')\nprint('two')", "x + 1")
+    before = path.read_bytes()
+    (run,) = notebooks.run_all([path], jobs=1)
+    assert path.read_bytes() == before
+    assert run.peak_mb > 10 and run.seconds > 0
+    assert "a b.ipynb" in capsys.readouterr().out
+
+    notebooks.write(run.notebook, path)
+    code = [cell for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [1, 2]
+    assert code[0].outputs[0].text == "one\ntwo\n"
+    assert all(cell.metadata == {"tags": ["kept"]} for cell in code)
+    assert notebooks.read(path).metadata.kernelspec.name == "python3"
+
+    first = path.read_bytes()
+    notebooks.write(notebooks.run_all([path], jobs=1)[0].notebook, path)
+    assert path.read_bytes() == first
+
+
+def test_failures_name_notebook_cell_and_error(tmp_path):
+    good = saved(tmp_path, "good", "1")
+    bad = saved(tmp_path, "bad", "y = 0", "1 / y")
+    dead = saved(tmp_path, "dead", "import os; os._exit(3)")
+    with pytest.raises(notebooks.NotebookFailed) as raised:
+        notebooks.run_all([good, bad, dead], jobs=2)
+    said = str(raised.value)
+    assert "bad.ipynb, cell 2 (code cell [2]): ZeroDivisionError: division by zero" in said
+    assert "dead.ipynb, cell 1 (code cell [1]): the kernel died" in said
+    assert "good.ipynb" not in said

@@ -1,0 +1,200 @@
+"""What a page of the site must be: the checks that `tests/test_site.py` runs on every page.
+
+Each check returns a list of sentences, one for each thing wrong; an empty list means that the page
+passes. `links` reads the HTML alone; the others look at the page in a browser.
+"""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route
+
+HOST = "127.0.0.1"
+WIDE, NARROW = 1280, 390
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+# dollars and TeX delimiters that no program turned into a formula
+RAW_TEX = re.compile(r".{0,30}(?:\$|\\\(|\\\[|\\begin\{).{0,30}")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_) -> None:
+        """Say nothing: a failed request is reported by the page that made it."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on this machine only, and give its address."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer((HOST, 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://{HOST}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the Chromium that the system has, or the one that $CHROMIUM names."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        raise FileNotFoundError("no Chromium on PATH: install one, or set CHROMIUM to its path")
+    return playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+
+
+def in_theme(browser: Browser, theme: str | None) -> BrowserContext:
+    """A fresh browser profile that has chosen the light or the dark theme, or None of them yet."""
+    context = browser.new_context(
+        viewport={"width": WIDE, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+    )
+    if theme:
+        context.add_init_script(
+            f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+        )
+    return context
+
+
+def visit(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
+    """Open a page with the rest of the network cut off; say what it asked for in vain.
+
+    The list goes on growing while the page is open.
+    """
+    page, problems = context.new_page(), []
+
+    def guard(route: Route) -> None:
+        if urlsplit(route.request.url).hostname == HOST:
+            route.continue_()
+        else:
+            problems.append(f"asks for {route.request.url}, outside the site")
+            route.abort()
+
+    page.route("**/*", guard)
+    page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
+    page.on(
+        "console",
+        lambda said: said.type == "error" and problems.append(f"console error: {said.text}"),
+    )
+    page.on(
+        "response",
+        lambda got: got.status >= 400 and problems.append(f"status {got.status}: {got.url}"),
+    )
+    page.on("requestfailed", lambda sent: problems.append(f"failed request: {sent.url}"))
+    page.goto(url, wait_until="networkidle")
+    page.evaluate("window.MathJax?.startup?.promise")
+    return page, problems
+
+
+def formulas(page: Page) -> list[str]:
+    """Every formula is rendered, and none is left as raw TeX."""
+    problems = []
+    count = page.locator("body").evaluate(
+        """body => ({
+            sources: body.querySelectorAll('.math').length,
+            rendered: body.querySelectorAll('.math mjx-container').length,
+            errors: [...body.querySelectorAll('mjx-merror, [data-mjx-error]')]
+                .map(error => error.getAttribute('data-mjx-error') || error.textContent),
+        })"""
+    )
+    if count["sources"] != count["rendered"]:
+        problems.append(f"{count['rendered']} of {count['sources']} formulas are rendered")
+    problems += [f"a formula fails: {error}" for error in count["errors"]]
+    prose = page.locator("main").evaluate(
+        """main => {
+            const copy = main.cloneNode(true);
+            copy.querySelectorAll('pre, code, script, style, mjx-container').forEach(
+                element => element.remove());
+            return copy.textContent;
+        }"""
+    )
+    problems += [f"raw TeX in the text: {found.strip()!r}" for found in RAW_TEX.findall(prose)]
+    return problems
+
+
+def furniture(page: Page) -> list[str]:
+    """One header and one way to search, at every width, and no sideways scrolling."""
+    problems = []
+    for width in (NARROW, WIDE):
+        page.set_viewport_size({"width": width, "height": 900})
+        for what, selector in (
+            ("header", "header, .bd-header-article"),
+            ("search box", ".search-button-field, .search-button, input[type=search]"),
+        ):
+            seen = sum(found.is_visible() for found in page.locator(selector).all())
+            if seen != 1:
+                problems.append(f"{seen} visible {what} elements at {width} px, not one")
+        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        if overflow > 0:
+            problems.append(f"{overflow} px wider than a window of {width} px")
+    return problems
+
+
+def accessibility(page: Page) -> list[str]:
+    """No violation that axe-core calls serious or critical."""
+    # preloading would fetch style sheets again, and from the wrong place where one imports another
+    options = {"resultTypes": ["violations"], "preload": False}
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        f"axe {rule['impact']} {rule['id']}: {node['target']} {node['html'][:160]}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+def _anchors(soup: BeautifulSoup) -> set[str]:
+    named = {tag["id"] for tag in soup.find_all(id=True)}
+    return named | {tag["name"] for tag in soup.find_all("a", attrs={"name": True})}
+
+
+def links(html: Path) -> list[str]:
+    """Every link, image, script and style of a folder of pages leads somewhere in the folder.
+
+    Links to other sites are left alone; images, scripts and styles from other sites are not
+    allowed. Every image has a text for those who do not see it.
+    """
+    problems = []
+    pages = {path.resolve(): path for path in html.rglob("*.html") if "_static" not in path.parts}
+    soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in pages}
+    anchors = {path: _anchors(soup) for path, soup in soups.items()}
+    for path, soup in soups.items():
+        name = path.relative_to(html.resolve()).as_posix()
+        for image in soup.find_all("img"):
+            if not image.get("alt", "").strip():
+                problems.append(f"{name}: no alt text on {image.get('src')}")
+        for tag in soup.find_all(["a", "img", "script", "link", "source"]):
+            address = tag.get("href") or tag.get("src")
+            if not address or address.startswith(("data:", "javascript:", "mailto:")):
+                continue
+            parts = urlsplit(address)
+            if parts.scheme or parts.netloc:
+                if tag.name != "a":
+                    problems.append(f"{name}: <{tag.name}> from another site, {address}")
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            if target.is_dir():
+                target = target / "index.html"
+            if not target.is_file():
+                problems.append(f"{name}: {address} leads nowhere")
+            elif parts.fragment and target in anchors:
+                if unquote(parts.fragment) not in anchors[target]:
+                    problems.append(f"{name}: {address} has no such anchor")
+    return problems

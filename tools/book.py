@@ -1,0 +1,126 @@
+"""Build the static site, from notebooks run now (`book`) or from their committed outputs (`site`).
+
+The sources are staged in `_build/source` and built from there, so the committed notebooks are only
+read. A site exists in `_build/html` only after a build without one warning; `_build/site.json`
+beside it says which sources it was made from.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tools.notebooks import ANSI, ROOT, NotebookFailed, in_toc, run_all, write
+
+SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks")
+CACHES = {".ipynb_checkpoints", "__pycache__", ".virtual_documents"}
+
+
+class BuildFailed(Exception):
+    """Sphinx found an error or a warning."""
+
+
+def source_files(root: Path = ROOT) -> list[Path]:
+    """Every file that the site is made from."""
+    files = [root / name for name in SOURCES[:2]]
+    for name in SOURCES[2:]:
+        files += [path for path in (root / name).rglob("*") if path.is_file()]
+    return sorted(path for path in files if not CACHES & set(path.parts))
+
+
+def fingerprint(root: Path = ROOT) -> str:
+    """A hash of the names and contents of the sources."""
+    digest = hashlib.sha256()
+    for path in source_files(root):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def build_of(root: Path = ROOT) -> dict | None:
+    """What `_build/site.json` says of the site, or None where there is no site."""
+    stamp = root / "_build" / "site.json"
+    if not (root / "_build" / "html" / "index.html").is_file() or not stamp.is_file():
+        return None
+    return json.loads(stamp.read_text(encoding="utf-8"))
+
+
+def clear(build: Path) -> None:
+    """Remove the last site and everything that it was made in."""
+    (build / "site.json").unlink(missing_ok=True)
+    for name in ("html", "source", "stage"):
+        shutil.rmtree(build / name, ignore_errors=True)
+
+
+def stage(root: Path, source: Path) -> None:
+    """Copy the sources, with the outputs that are committed."""
+    for path in source_files(root):
+        target = source / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def build(source: Path, stage_dir: Path) -> Path:
+    """Run Sphinx strictly over the staged sources and return the folder of pages."""
+    command = [
+        sys.executable,
+        *("-c", "import sys; from jupyter_book.cli.main import main; sys.exit(main())"),
+        *("build", str(source), "--path-output", str(stage_dir)),
+        *("--builder", "html", "--all", "--warningiserror", "--keep-going"),
+    ]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    )
+    log = ANSI.sub("", done.stdout)
+    log_file = stage_dir.with_name("sphinx.log")
+    log_file.write_text(log, encoding="utf-8")
+    html = stage_dir / "_build" / "html"
+    if done.returncode or not (html / "index.html").is_file():
+        lines = log.splitlines()
+        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-30:]
+        raise BuildFailed("\n".join([*dict.fromkeys(told), f"(the whole log: {log_file})"]))
+    return html
+
+
+def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
+    """Stage, run the notebooks if asked, build, and only then put the site in its place."""
+    started = time.perf_counter()
+    out = root / "_build"
+    clear(out)
+    made_from = fingerprint(root)
+    source = out / "source"
+    stage(root, source)
+    if execute:
+        for run in run_all(in_toc(root), jobs):
+            write(run.notebook, source / run.path.relative_to(root))
+    print("building the site", flush=True)
+    html = out / "html"
+    shutil.move(build(source, out / "stage"), html)
+    shutil.rmtree(out / "stage")
+    about = {"sources": made_from, "outputs": "executed now" if execute else "committed"}
+    (out / "site.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    print(f"done in {time.perf_counter() - started:.0f} s; open\n  {html / 'index.html'}")
+    return html
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build the static site into _build/html.")
+    parser.add_argument("what", choices=("book", "site"), help="run the notebooks first, or not")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    try:
+        make_site(ROOT, execute=arguments.what == "book", jobs=arguments.jobs)
+    except (NotebookFailed, BuildFailed, FileNotFoundError) as error:
+        print(f"\nno site was built:\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""Run notebooks from scratch, each in a fresh kernel, several at a time.
+
+`run_all` is what `make book` and `make execute` share. As a program (`python -m tools.notebooks
+[PATH ...]`) it runs notebooks in place, for authors: outputs written back, counts from 1, and
+nothing left in the file that would change on the next run.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import psutil
+import yaml
+from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+ROOT = Path(__file__).resolve().parents[1]
+CELL_TIMEOUT = 900  # seconds
+POLL = 0.1  # seconds between two looks at a kernel's memory
+
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE_INFO = {"name": "python", "pygments_lexer": "ipython3"}
+# what front ends write into a cell about one session; the rest (tags, mystnb) is the author's
+VOLATILE_CELL_METADATA = ("ExecuteTime", "collapsed", "execution", "jupyter", "scrolled", "trusted")
+
+# parallel kernels would fight for the cores
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+}
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class NotebookFailed(Exception):
+    """A cell raised, hung or took its kernel down; the message says which."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one execution of one notebook gave: the notebook, or why there is none."""
+
+    path: Path
+    seconds: float
+    peak_mb: float
+    notebook: nbformat.NotebookNode | None = None
+    failure: str = ""
+
+
+def toc_entries(root: Path = ROOT) -> list[str]:
+    """The pages that `_toc.yml` lists, in reading order, without their file endings."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"], *chapters]
+
+
+def in_toc(root: Path = ROOT) -> list[Path]:
+    """The notebooks among them."""
+    paths = [root / f"{page}.ipynb" for page in toc_entries(root) if page.startswith("notebooks/")]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"_toc.yml lists notebooks that do not exist: {', '.join(missing)}")
+    return paths
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """One notebook, as nbformat 4."""
+    return nbformat.read(path, as_version=4)
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write a notebook; a file that would not change is left alone."""
+    text = nbformat.writes(notebook) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def strip_volatile(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop, in place, all that one run leaves behind and the next would change."""
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO}
+    )
+    for cell in notebook.cells:
+        for key in VOLATILE_CELL_METADATA:
+            cell.metadata.pop(key, None)
+    return notebook
+
+
+def forget_outputs(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Clear, in place, every output and execution count."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+async def _watch_memory(pid: int, peak: list[float]) -> None:
+    """Keep in `peak[0]` the most memory, in MB, that a kernel and its children held together."""
+    with suppress(psutil.Error):
+        kernel = psutil.Process(pid)
+        while True:
+            total = kernel.memory_info().rss
+            for child in kernel.children(recursive=True):
+                with suppress(psutil.Error):
+                    total += child.memory_info().rss
+            peak[0] = max(peak[0], total / 2**20)
+            await asyncio.sleep(POLL)
+
+
+def _describe(name: str, index: int, error: Exception, counts: int) -> str:
+    """One paragraph that names the notebook, the cell and the error, then the traceback."""
+    where = f"{name}, cell {index} (code cell [{counts}])"
+    if isinstance(error, CellExecutionError):
+        trace = ANSI.sub("", error.traceback).strip()
+        return f"{where}: {error.ename}: {error.evalue}\n{trace}"
+    if isinstance(error, CellTimeoutError):
+        return f"{where}: ran longer than {CELL_TIMEOUT} s"
+    return f"{where}: the kernel died ({error})"
+
+
+async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
+    """Run one notebook from scratch in a kernel of its own."""
+    notebook = forget_outputs(read(path))
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name=NATIVE_KERNEL_NAME,
+        resources={"metadata": {"path": str(cwd)}},
+        coalesce_streams=True,
+        record_timing=False,
+        extra_arguments=["--log-level=ERROR"],  # a kernel warns of its transport at every start
+    )
+    start, peak, count = time.perf_counter(), [0.0], 0
+    failure = ""
+    async with client.async_setup_kernel(env=env, cwd=str(cwd)):
+        watch = asyncio.create_task(_watch_memory(client.km.provisioner.pid, peak))
+        try:
+            for index, cell in enumerate(notebook.cells):
+                if cell.cell_type != "code" or not cell.source.strip():
+                    continue
+                count += 1
+                try:
+                    await client.async_execute_cell(cell, index, execution_count=count)
+                except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                    failure = _describe(path.name, index, error, count)
+                    break
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+    seconds = time.perf_counter() - start
+    return Run(path, seconds, peak[0], None if failure else strip_volatile(notebook), failure)
+
+
+async def _run_many(paths: list[Path], jobs: int) -> list[Run]:
+    gate = asyncio.Semaphore(jobs)
+    width = max(len(path.name) for path in paths)
+    with tempfile.TemporaryDirectory(prefix="jepabook-") as scratch:
+        # a private IPython folder: the reader's start-up files and history have no say here
+        env = os.environ | ONE_THREAD | {"IPYTHONDIR": scratch, "PYTHONHASHSEED": "0"}
+
+        async def one(path: Path) -> Run:
+            async with gate:
+                run = await _run(path, path.parent, env)
+            verdict = "FAILED" if run.failure else "ok"
+            print(
+                f"  {path.name:{width}}  {run.seconds:6.1f} s  {run.peak_mb:6.0f} MB  {verdict}",
+                flush=True,
+            )
+            return run
+
+        return await asyncio.gather(*map(one, paths))
+
+
+def run_all(paths: list[Path], jobs: int) -> list[Run]:
+    """Run notebooks, `jobs` at a time, a progress line each; raise `NotebookFailed` if any failed.
+
+    The kernels work in the notebooks' own folder, as they do in JupyterLab. Nothing is written.
+    """
+    print(f"running {len(paths)} notebooks, {jobs} at a time: name, time, peak memory", flush=True)
+    runs = asyncio.run(_run_many(paths, jobs))
+    failures = [run.failure for run in runs if run.failure]
+    if failures:
+        raise NotebookFailed("\n\n".join(failures))
+    return runs
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run notebooks in place, from scratch.")
+    parser.add_argument("paths", nargs="*", type=Path, help="default: all that _toc.yml lists")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    try:
+        paths = [path.resolve(strict=True) for path in arguments.paths] or in_toc()
+        for run in run_all(paths, arguments.jobs):
+            write(run.notebook, run.path)
+    except (NotebookFailed, FileNotFoundError) as error:
+        print(f"\nnothing was written:\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
