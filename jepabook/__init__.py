@@ -1,0 +1,20 @@
+"""Helper package of the book *How JEPA avoids noisy features, reproduced*.
+
+Needs numpy and scipy only; `jepabook.claims` also needs the extra ``symbolic``.
+"""
+
+from jepabook import critical_time, dynamics, features, lerch, matrix_flow, objectives
+from jepabook.features import FeatureSpectrum
+from jepabook.objectives import JEPA, MAE
+
+__all__ = [
+    "JEPA",
+    "MAE",
+    "FeatureSpectrum",
+    "critical_time",
+    "dynamics",
+    "features",
+    "lerch",
+    "matrix_flow",
+    "objectives",
+]

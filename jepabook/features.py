@@ -1,0 +1,94 @@
+"""A data set as the theory sees it: one pair (lam, rho) for every feature."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jepabook import _validate
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSpectrum:
+    """Covariances lam_i and regression coefficients rho_i of d features, below eq. (5).
+
+    Parameters
+    ----------
+    lam : array_like (d,)
+        lam_i = E[y_i x_i] > 0.
+    rho : array_like (d,)
+        rho_i = lam_i / E[x_i^2] > 0; broadcasts against lam.
+
+    Raises
+    ------
+    ValueError
+        If a value is not positive and finite, or the shapes do not broadcast to one dimension.
+    """
+
+    lam: np.ndarray
+    rho: np.ndarray
+
+    def __post_init__(self):
+        lam, rho = _validate.broadcast(
+            lam=np.atleast_1d(_validate.positive("lam", self.lam)),
+            rho=np.atleast_1d(_validate.positive("rho", self.rho)),
+        )
+        if lam.ndim != 1:
+            raise ValueError(f"lam and rho must be one-dimensional, got shape {lam.shape}")
+        for name, values in (("lam", lam.copy()), ("rho", rho.copy())):
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+
+    def __len__(self):
+        return len(self.lam)
+
+    @property
+    def sigma_squared(self):
+        """sigma_i^2 = E[x_i^2] = lam_i / rho_i, shape (d,)."""
+        return self.lam / self.rho
+
+    def covariances(self):
+        """The diagonal matrices (Sigma_xx, Sigma_yx), each (d, d); the dynamics need no others."""
+        return np.diag(self.sigma_squared), np.diag(self.lam)
+
+    def sample(self, count, seed, noise=0.0):
+        """Draw Gaussian views: x_i of variance sigma_i^2 and y_i = rho_i x_i + sqrt(noise_i) n_i.
+
+        Parameters
+        ----------
+        count : int
+            Number of pairs.
+        seed : int or numpy Generator
+        noise : array_like
+            Variance >= 0 of what x cannot predict in y, one for all features or one for each.
+
+        Returns
+        -------
+        x, y : ndarrays (count, d)
+        """
+        count, noise = _validate.integer("count", count), _validate.non_negative("noise", noise)
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((count, len(self))) * np.sqrt(self.sigma_squared)
+        return x, self.rho * x + rng.standard_normal(x.shape) * np.sqrt(noise)
+
+
+def distribution(number, count, lam=(0.5, 1.5), rho=(0.5, 1.5)):
+    """The paper's two families of features (Section 2), evenly spaced.
+
+    Parameters
+    ----------
+    number : {1, 2}
+        1: lam and rho both increase with the index; 2: lam increases, rho decreases.
+    count : int
+        Number of features.
+    lam, rho : pairs of floats
+        Smallest and largest value. The paper gives none; these are ours.
+
+    Returns
+    -------
+    FeatureSpectrum
+    """
+    if number not in (1, 2):
+        raise ValueError(f"number must be 1 or 2, got {number!r}")
+    count = _validate.integer("count", count)
+    lam_values, rho_values = np.linspace(*lam, count), np.linspace(*rho, count)
+    return FeatureSpectrum(lam_values, rho_values if number == 1 else rho_values[::-1])

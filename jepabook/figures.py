@@ -1,0 +1,88 @@
+"""One visual language for the book: JEPA blue and solid, MAE rust and dashed, in every figure.
+
+Needs matplotlib, which the extra ``book`` installs.
+"""
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+from jepabook import critical_time, dynamics
+from jepabook.objectives import JEPA, MAE
+
+COLOURS = {JEPA: "#0b5fa5", MAE: "#c1440e"}
+LINES = {JEPA: "-", MAE: (0, (4, 1.6))}
+_WHITE, _BLACK = np.ones(3), np.zeros(3)
+
+STYLE = {
+    "figure.dpi": 130,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.7,
+    "legend.frameon": False,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+}
+
+
+def use_style():
+    """Set the book's matplotlib defaults, `STYLE`, for the running notebook."""
+    plt.rcParams.update(STYLE)
+
+
+def palette(objective):
+    """A colour map for families of curves: faint for the lowest value, strong for the highest."""
+    red, green, blue = (int(COLOURS[objective][i : i + 2], 16) / 255 for i in (1, 3, 5))
+    base = np.array([red, green, blue])
+    stops = [0.55 * _WHITE + 0.45 * base, base, 0.55 * base + 0.45 * _BLACK]
+    return LinearSegmentedColormap.from_list(objective.name, stops)
+
+
+def diverging():
+    """A colour map from JEPA's colour over near-white to MAE's."""
+    stops = [COLOURS[JEPA], "#f4f4f4", COLOURS[MAE]]
+    return LinearSegmentedColormap.from_list("JEPA to MAE", stops)
+
+
+def shades(objective, values):
+    """One colour a value, from `palette`; shape (n, 4)."""
+    values = np.asarray(values, dtype=float)
+    return palette(objective)(Normalize(values.min(), values.max() or 1.0)(values))
+
+
+def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count=800):
+    """Draw w(t) of several features from the closed form.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    objective : Objective
+    lam, rho : arrays (n,)
+    depth : int
+    epsilon : float
+    shade_by : array (n,)
+        The value that the shade of a curve shows, low faint and high strong.
+    t_max : float
+        End of the time axis, in the paper's clock.
+    count : int
+        Points a curve.
+    """
+    t = np.linspace(0, t_max, count)
+    lam, rho = np.broadcast_arrays(lam, rho)
+    for lam_i, rho_i, colour in zip(lam, rho, shades(objective, shade_by), strict=True):
+        w = dynamics.trajectory(objective, t, lam_i, rho_i, depth, epsilon)
+        ax.plot(t, w, color=colour, linestyle=LINES[objective])
+    ax.set_xlim(0, t_max)
+    ax.set_ylim(bottom=0)
+
+
+def half_time_span(objective, lam, rho, depth, epsilon, margin=1.6):
+    """A time axis' end that shows every feature past half of its size."""
+    return margin * float(np.max(critical_time.exact(objective, lam, rho, depth, epsilon)))

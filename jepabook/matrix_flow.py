@@ -1,0 +1,137 @@
+"""Gradient flow of the whole network at small width: eq. (6) for the losses of eq. (5), in NumPy.
+
+The weights of a network are one array of shape (L + 1, d, d): the encoder's layers W_1 ... W_L,
+then the decoder V = W_{L+1}.
+"""
+
+from functools import reduce
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.stats import ortho_group
+
+from jepabook import _validate
+
+
+def product(layers):
+    """The right-to-left product W_n ... W_1 of an array of layers (n, d, d)."""
+    return reduce(lambda right, left: left @ right, layers, np.eye(layers.shape[-1]))
+
+
+def encoder(weights):
+    """The encoder W_L ... W_1 of eq. (3), shape (d, d), of weights (L + 1, d, d)."""
+    return product(weights[:-1])
+
+
+def feature_sizes(weights):
+    """The norms |W e_i| of the encoder's columns, eq. (63), shape (d,)."""
+    return np.linalg.norm(encoder(weights), axis=0)
+
+
+def gradient(objective, weights, sigma_xx, sigma_yx):
+    """The gradient of eq. (5) by all weights, with the target's gradient stopped.
+
+    Equations (20), (21), (24) and (25) are one formula: with the residual
+    R = V W Sigma_xx - T Sigma_yx and T = W (JEPA) or I (MAE), the gradient by layer a, the
+    decoder included, is (W_{L+1} ... W_{a+1})' R (W_{a-1} ... W_1)'.
+
+    Parameters
+    ----------
+    objective : Objective
+    weights : array (L + 1, d, d)
+    sigma_xx, sigma_yx : arrays (d, d)
+        E[x x'] and E[y x'].
+
+    Returns
+    -------
+    ndarray (L + 1, d, d)
+    """
+    target = objective.target(encoder(weights))
+    residual = product(weights) @ sigma_xx - target @ sigma_yx
+    return np.stack(
+        [
+            product(weights[a + 1 :]).T @ residual @ product(weights[:a]).T
+            for a in range(len(weights))
+        ]
+    )
+
+
+def aligned_weights(objective, depth, width, epsilon, seed, signs=1.0):
+    """Initial weights that obey Assumption 3.1.
+
+    W_a = epsilon^(1/L) U_a with U_a drawn uniformly from the orthogonal group, and
+    V = epsilon^(1/L) D (JEPA) or epsilon^(1/L) D (U_L ... U_1)' (MAE) with D = diag(signs).
+
+    Parameters
+    ----------
+    objective : Objective
+    depth, width : int
+        L >= 1 and d >= 2.
+    epsilon : float
+        Initial size of every feature, > 0.
+    seed : int or numpy Generator
+    signs : float or array (d,)
+        Entries of D, each 1 or -1. The assumption as printed allows any; the theorem needs +1.
+
+    Returns
+    -------
+    ndarray (L + 1, d, d)
+    """
+    depth, width = _validate.depth(depth), _validate.integer("width", width, least=2)
+    epsilon, signs = _validate.positive("epsilon", epsilon), _validate.array("signs", signs)
+    _validate.where("signs", signs, np.abs(signs) == 1, "must be 1 or -1")
+    if epsilon.ndim or signs.shape not in ((), (width,)):
+        shapes = f"epsilon {epsilon.shape}, signs {signs.shape}"
+        raise ValueError(f"epsilon must be one number and signs one or {width}, got {shapes}")
+    orthogonal = ortho_group.rvs(width, size=depth, random_state=np.random.default_rng(seed))
+    orthogonal = orthogonal.reshape(depth, width, width)
+    decoder = np.diag(np.broadcast_to(signs, width))
+    if not objective.targets_encoder:
+        decoder = decoder @ product(orthogonal).T
+    return epsilon ** (1 / depth) * np.concatenate([orthogonal, decoder[None]])
+
+
+def integrate(objective, weights, sigma_xx, sigma_yx, times, rtol=1e-12, atol=1e-14):
+    """Gradient flow, eq. (6), from `weights` at time 0, by SciPy's DOP853.
+
+    Parameters
+    ----------
+    objective : Objective
+    weights : array (L + 1, d, d)
+    sigma_xx, sigma_yx : arrays (d, d)
+    times : array (n,)
+        Increasing, >= 0, in units of gradient flow: the scalar equations (7), (8) run L times
+        faster (see eq. (64)), so t there is L * times here.
+
+    Returns
+    -------
+    ndarray (n, L + 1, d, d)
+
+    Raises
+    ------
+    ValueError
+        If the times are not an increasing sequence of finite numbers >= 0.
+    RuntimeError
+        If the integrator gives up.
+    """
+    times = np.atleast_1d(_validate.non_negative("times", times))
+    if times.ndim != 1 or times.size == 0 or np.any(np.diff(times) <= 0):
+        raise ValueError(f"times must be one increasing sequence, got shape {times.shape}")
+    if times[-1] == 0:
+        return np.array(weights, dtype=float)[None]
+
+    def flow(_, flat):
+        return -gradient(objective, flat.reshape(weights.shape), sigma_xx, sigma_yx).ravel()
+
+    solution = solve_ivp(
+        flow,
+        (0.0, times[-1]),
+        weights.ravel(),
+        method="DOP853",
+        t_eval=times,
+        rtol=rtol,
+        atol=atol,
+    )
+    if not solution.success:
+        raise RuntimeError(f"gradient flow was not integrated: {solution.message}")
+    return solution.y.T.reshape(len(times), *weights.shape)

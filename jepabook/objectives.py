@@ -1,0 +1,83 @@
+"""The two objectives of eq. (5) and the one exponent in which their dynamics differ.
+
+Both objectives regress a target of y on x through the same network,
+``1/2 E |V W x - T y|^2``: JEPA takes T = W (the encoder, gradient stopped), MAE takes T = I. In
+the aligned network every feature then follows ``dw/dt = lam w^q - (lam/rho) w^3``, eqs. (7) and
+(8), with q = 3 - 1/L for JEPA and q = 2 - 1/L for MAE. Everything else in the package is written
+in terms of q, so JEPA and MAE share all code.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jepabook import _validate
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One of the two objectives, `JEPA` or `MAE`.
+
+    Attributes
+    ----------
+    name : str
+    base_exponent : int
+        k in q = k - 1/L: 3 for JEPA, 2 for MAE.
+    targets_encoder : bool
+        True if the target is the encoder of y (JEPA), False if it is y itself (MAE).
+    """
+
+    name: str
+    base_exponent: int
+    targets_encoder: bool
+
+    def __str__(self):
+        return self.name
+
+    def growth_exponent(self, depth):
+        """The exponent q = k - 1/L of the growth term in eqs. (7), (8)."""
+        return self.base_exponent - 1 / _validate.depth(depth)
+
+    def saturation_power(self, depth):
+        """The integer j = L (3 - q): z = (w / w_inf)^(3-q) obeys z^L = w^j / rho^L."""
+        return (3 - self.base_exponent) * _validate.depth(depth) + 1
+
+    def slowdown(self, depth):
+        """The exponent m = (q - 1) / (3 - q): 2L - 1 for JEPA, (L - 1) / (L + 1) for MAE.
+
+        In the coordinate y = logit z both objectives obey dy/dt = (3 - q) lam rho^m z^m
+        (ours). -m is the parameter a of the Lerch transcendent in the closed form.
+        """
+        depth = _validate.depth(depth)
+        return ((self.base_exponent - 1) * depth - 1) / self.saturation_power(depth)
+
+    def target(self, encoder):
+        """The matrix T of the target T y: the encoder itself (JEPA) or the identity (MAE)."""
+        return encoder if self.targets_encoder else np.eye(encoder.shape[-1])
+
+
+JEPA = Objective("JEPA", base_exponent=3, targets_encoder=True)
+MAE = Objective("MAE", base_exponent=2, targets_encoder=False)
+
+
+def loss(objective, encoder, decoder, sigma_xx, sigma_yx, sigma_yy):
+    """The population loss of eq. (5), ``1/2 E |V W x - T y|^2``, from covariances.
+
+    Parameters
+    ----------
+    objective : Objective
+    encoder, decoder : arrays (d, d)
+        The products W and V.
+    sigma_xx, sigma_yx, sigma_yy : arrays (d, d)
+        E[x x'], E[y x'], E[y y'].
+
+    Returns
+    -------
+    float
+    """
+    product, target = decoder @ encoder, objective.target(encoder)
+    return 0.5 * (
+        np.vdot(product, product @ sigma_xx)
+        - 2 * np.vdot(product, target @ sigma_yx)
+        + np.vdot(target, target @ sigma_yy)
+    )
