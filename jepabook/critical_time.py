@@ -1,10 +1,12 @@
 """Critical times, eq. (11): when a feature reaches the fraction p of its final size."""
 
 import numpy as np
+from scipy.optimize import brentq, minimize_scalar
 
 from jepabook import _validate
 from jepabook._double_double import log_product
-from jepabook.dynamics import clock, elapsed_clock, elapsed_time, log_saturation
+from jepabook.dynamics import clock, elapsed_clock, elapsed_time, fixed_point, log_saturation
+from jepabook.objectives import JEPA
 
 
 def exact(objective, lam, rho, depth, epsilon, fraction=0.5):
@@ -127,3 +129,124 @@ def _arguments(objective, lam, rho, depth, epsilon, fraction):
         "epsilon", epsilon, start < 0, f"must lie in (0, fixed_point({objective}, rho, {depth}))"
     )
     return depth, lam, rho, epsilon, fraction, start
+
+
+def order(objective, lam, rho, depth, epsilon, fraction=0.5):
+    """The indices of the features from the first learned to the last.
+
+    Parameters as for `exact`; features along the last axis.
+
+    Returns
+    -------
+    ndarray of int
+        Ties keep the order of the input.
+    """
+    times = exact(objective, lam, rho, depth, epsilon, fraction)
+    return np.argsort(np.atleast_1d(times), axis=-1, kind="stable")
+
+
+def inversion_boundary(objective, rho, rho_other, depth, epsilon, fraction=0.5):
+    """The ratio lam_other / lam at which two features are learned at the same time (ours).
+
+    Since the critical time is proportional to 1 / lam, the boundary is explicit: the ratio of the
+    two critical times at equal lam. A pair is learned in different order by JEPA and by MAE if
+    and only if its lam_other / lam lies between the two objectives' boundaries.
+
+    Parameters
+    ----------
+    objective : Objective
+    rho, rho_other, epsilon, fraction : array_like
+        As for `exact`; the start must lie below `fraction` of both fixed points.
+    depth : int
+
+    Returns
+    -------
+    ndarray or float64
+        Above it the other feature is learned first, below it the one of `rho`.
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and what is allowed.
+    """
+    times = [exact(objective, 1.0, r, depth, epsilon, fraction) for r in (rho, rho_other)]
+    for name, time in zip(("rho", "rho_other"), times, strict=True):
+        _validate.where(
+            "epsilon",
+            np.broadcast_to(epsilon, np.shape(time)),
+            np.asarray(time) > 0,
+            f"must lie below fraction * fixed_point({objective}, {name}, {depth})",
+        )
+    return times[1] / times[0]
+
+
+def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
+    """The initial scales at which JEPA learns a feature of larger lam and smaller rho last (ours).
+
+    JEPA's `inversion_boundary` is 1 at epsilon = 0, rises to one maximum and falls to 0 where the
+    start reaches `fraction` of the smaller fixed point; the scales in question are those at which
+    it exceeds lam_ratio.
+
+    Parameters
+    ----------
+    lam_ratio : float
+        lam_other / lam > 1.
+    rho, rho_other : float
+        rho_other < rho.
+    depth : int
+    fraction : float
+
+    Returns
+    -------
+    (float, float)
+        The two ends of the interval of epsilon, or (nan, nan) if it is empty. The lower end is 0
+        if it lies below 1e-140.
+
+    Raises
+    ------
+    ValueError
+        If lam_ratio <= 1 or rho_other >= rho: then there is no conflict to resolve.
+    """
+    if not lam_ratio > 1:
+        raise ValueError(f"lam_ratio must exceed 1, got {lam_ratio!r}")
+    if not rho_other < rho:
+        raise ValueError(f"rho_other must be below rho = {rho!r}, got {rho_other!r}")
+    highest = np.log(fraction * fixed_point(JEPA, rho_other, depth))
+
+    def excess(log_epsilon):
+        boundary = inversion_boundary(JEPA, rho, rho_other, depth, np.exp(log_epsilon), fraction)
+        return boundary - lam_ratio
+
+    lowest, edge = np.log(1e-140), highest - 1e-9
+    peak = minimize_scalar(
+        lambda x: -excess(x), bounds=(highest - 6 * depth, edge), method="bounded"
+    ).x
+    if excess(peak) <= 0:
+        return np.nan, np.nan
+    low = 0.0 if excess(lowest) > 0 else np.exp(brentq(excess, lowest, peak))
+    return low, np.exp(brentq(excess, peak, edge))
+
+
+def deep_priority(lam, rho, gain):
+    """lam (1 - gain / rho) = lam - gain sigma^2: what deep JEPA orders features by (ours).
+
+    With a fixed initial scale per layer, gain = epsilon^(1/L) < rho, the critical time of JEPA
+    becomes gain^(1 - 2L) / (2 deep_priority) as L grows; that of MAE goes by lam alone. At any
+    depth the velocity at the start is gain^(3L - 1) deep_priority.
+
+    Parameters
+    ----------
+    lam, rho, gain : array_like
+        > 0; broadcast.
+
+    Returns
+    -------
+    ndarray or float64
+        Positive where the feature grows; not positive where it starts at or above its final size.
+    """
+    lam, rho, gain = _validate.broadcast(
+        lam=_validate.positive("lam", lam),
+        rho=_validate.positive("rho", rho),
+        gain=_validate.positive("gain", gain),
+    )
+    return (lam * (1 - gain / rho))[()]

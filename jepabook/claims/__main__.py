@@ -1,0 +1,48 @@
+"""Print the ledger: ``python -m jepabook.claims [--json] [id ...]``."""
+
+import argparse
+import json
+import sys
+
+from jepabook import claims
+
+
+def main(arguments=None):
+    """Run the ledger; return 1 if a verdict differs from the recorded one, else 0."""
+    parser = argparse.ArgumentParser(prog="python -m jepabook.claims", description=claims.__doc__)
+    parser.add_argument("ids", nargs="*", help="decide only these, e.g. eq:46 lemma:B.1")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    options = parser.parse_args(arguments)
+    try:
+        results = claims.run(options.ids or None)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.json:
+        print(json.dumps([_row(*result) for result in results], indent=1, ensure_ascii=False))
+    else:
+        for claim, verdict in results:
+            changed = "" if verdict == claim.verdict else f"  (recorded: {claim.verdict})"
+            print(f"{claim.id:<16} {claim.methods:<3} {verdict}{changed}")
+    return int(any(verdict != claim.verdict for claim, verdict in results))
+
+
+def _row(claim, verdict):
+    row = {
+        "id": claim.id,
+        "where": claim.where,
+        "says": claim.says,
+        "verdict": verdict,
+        "recorded": claim.verdict,
+        "methods": list(claim.methods),
+        "chapter": claim.chapter,
+        "check": f"{claim.check.__module__}.{claim.check.__qualname__}",
+        "mutants": len(claim.mutants),
+    }
+    if claim.erratum is not None:
+        row["correction"] = claim.erratum.says
+        row["consequence"] = claim.erratum.consequence
+    return row
+
+
+if __name__ == "__main__":
+    sys.exit(main())

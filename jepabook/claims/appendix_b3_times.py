@@ -1,0 +1,432 @@
+"""Appendix B.3: the critical time of MAE for L > 1, eqs. (102)-(114), Lemma B.9, Theorem B.10."""
+
+from mpmath import mp, mpf
+
+from jepabook import MAE
+from jepabook.claims.appendix_b3 import elapsed, integral, variable
+from jepabook.claims.checks_orders import (
+    DEPTHS,
+    admissible,
+    big_o,
+    exactly,
+    leading_check,
+    order_check,
+    small_argument_check,
+    subleading_check,
+    theta,
+)
+from jepabook.claims.checks_solutions import DEEP, equation_check, lerch_check, total
+from jepabook.claims.critical_times import mae_leading
+from jepabook.claims.ledger import CORRECTED, HOLDS, Erratum, claim
+from jepabook.claims.scalar_features import antiderivative, lerch
+
+WHERE = "Appendix B.3"
+TIME = "05-when-is-a-feature-learned#mae-critical-time"
+SOLUTION = "04-solving-the-dynamics#mae-solution"
+LARGER_DEPTHS = DEPTHS[1:]
+
+
+def start_constant(f):
+    """C = I(u_0), (101)."""
+    return integral(f.L, variable(f, f.epsilon))
+
+
+@claim(
+    "eq:102",
+    where=WHERE,
+    says=r"$C$ is the leading term of $I$ at $u_0$ plus $\Theta(\epsilon^r)$ for some $r$: it is "
+    r"$r=\frac2L$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=order_check(MAE, depths=LARGER_DEPTHS),
+    mutants=[
+        lambda f: theta(start_constant(f), -1 / variable(f, f.epsilon), mp.root(f.epsilon, f.L)),
+        lambda f: theta(
+            start_constant(f), -1 / variable(f, f.epsilon), mp.root(f.epsilon, f.L) ** 3
+        ),
+        lambda f: theta(
+            start_constant(f), 1 / variable(f, f.epsilon), mp.root(f.epsilon, f.L) ** 2
+        ),
+    ],
+)
+def leading_order_of_constant(f):
+    start = variable(f, f.epsilon)
+    leading = mpf(f.L - 1) / (f.L + 1) / start / (mpf(1 - f.L) / (1 + f.L))  # n = 0 of (98)
+    return theta(start_constant(f), leading, mp.root(f.epsilon, f.L) ** 2)
+
+
+def expanded(L, u, first=1, exponent=1):
+    """Both sides of (103); a near miss has another first term or exponent."""
+    a = mpf(1 - L) / (1 + L)
+    power = mpf(L + 1) / (L - 1)
+    rest = total(lambda n: u ** (power * n - exponent) / (n + a), first)
+    return lerch(u**power, a) / u, mpf(1 + L) / (1 - L) / u + rest
+
+
+@claim(
+    "eq:103",
+    where=WHERE,
+    says=r"$\frac\Phi u=\frac{1+L}{1-L}\frac1u+\sum_{n\ge1}\frac{u^{\frac{L+1}{L-1}n-1}}{n+"
+    r"\frac{1-L}{1+L}}$ at the arguments of (98).",
+    methods="NR",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=equation_check(MAE, DEEP),
+    mutants=[
+        lambda f: expanded(f.L, variable(f, f.epsilon), first=0),
+        lambda f: expanded(f.L, variable(f, f.epsilon), first=2),
+        lambda f: expanded(f.L, variable(f, f.epsilon), exponent=2),
+    ],
+)
+def expansion_of_lerch(f):
+    u, a = variable(f, f.epsilon), mpf(1 - f.L) / (1 + f.L)
+    power = mpf(f.L + 1) / (f.L - 1)
+    rest = total(lambda n: u ** (power * n - 1) / (n + a), start=1)
+    return lerch(u**power, a) / u, mpf(1 + f.L) / (1 - f.L) / u + rest
+
+
+def lerch_over_u(L, u):
+    """Phi / u at the arguments of (98)."""
+    return lerch(u ** (mpf(L + 1) / (L - 1)), mpf(1 - L) / (1 + L)) / u
+
+
+@claim(
+    "eq:104",
+    where=WHERE,
+    says=r"$\frac\Phi u=\frac{1+L}{1-L}\frac1u+\Theta(u^{\frac2{L-1}})$ as $u\to0$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=small_argument_check(LARGER_DEPTHS, near=0),
+    mutants=[
+        lambda L, u: theta(lerch_over_u(L, u), mpf(1 + L) / (1 - L) / u, u ** (mpf(1) / (L - 1))),
+        lambda L, u: theta(lerch_over_u(L, u), mpf(1 + L) / (1 - L) / u, u ** (mpf(2) / L)),
+        lambda L, u: theta(lerch_over_u(L, u), mpf(1 - L) / (1 + L) / u, u ** (mpf(2) / (L - 1))),
+    ],
+)
+def two_terms_of_lerch(L, u):
+    return theta(lerch_over_u(L, u), mpf(1 + L) / (1 - L) / u, u ** (mpf(2) / (L - 1)))
+
+
+def printed_constant(f, sign=1):
+    """The leading term in (105); a near miss has the other sign in the exponent of rho."""
+    return -1 / (f.rho ** (sign * mpf(1 - f.L) / (1 + f.L)) * mp.root(f.epsilon, f.L) ** (f.L - 1))
+
+
+@claim(
+    "eq:105",
+    where=WHERE,
+    says=r"$C=-\rho^{-\frac{1-L}{1+L}}\epsilon^{-\frac{L-1}L}+\Theta(\epsilon^{2/L})$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=order_check(MAE, depths=LARGER_DEPTHS),
+    mutants=[
+        lambda f: theta(
+            start_constant(f), printed_constant(f, sign=-1), mp.root(f.epsilon, f.L) ** 2
+        ),
+        lambda f: theta(start_constant(f), printed_constant(f), mp.root(f.epsilon, f.L)),
+        lambda f: theta(start_constant(f), printed_constant(f), mp.root(f.epsilon, f.L + 1) ** 2),
+    ],
+)
+def constant_in_epsilon(f):
+    leading = -1 / (f.rho ** (mpf(1 - f.L) / (1 + f.L)) * f.epsilon ** (mpf(f.L - 1) / f.L))
+    return theta(start_constant(f), leading, f.epsilon ** (mpf(2) / f.L))
+
+
+def time_equation(f):
+    """Both sides of (106)."""
+    a = mpf(1 - f.L) / (1 + f.L)
+    left = f.rho**-a * f.lam * (1 - f.L) / f.L * f.t
+    return left, printed_constant(f) - integral(f.L, f.star)
+
+
+@claim(
+    "eq:106",
+    where=WHERE,
+    says=r"$\rho^{-\frac{1-L}{L+1}}\frac{\lambda(1-L)}Lt^*=-\rho^{-\frac{1-L}{1+L}}\epsilon^{-"
+    r"\frac{L-1}L}-I(u_*)$ with (98) for $I$, printed as an equality.",
+    methods="N",
+    verdict=CORRECTED,
+    chapter=TIME,
+    check=order_check(MAE, depths=LARGER_DEPTHS),
+    mutants=[
+        lambda f: theta(*time_equation(f), mp.root(f.epsilon, f.L)),
+        lambda f: theta(*time_equation(f), mp.root(f.epsilon, f.L) ** 3),
+        lambda f: exactly(time_equation(f)[0], time_equation(f)[1] + mp.root(f.epsilon, f.L) ** 2),
+        lambda f: theta(-f.t, time_equation(f)[1], mp.root(f.epsilon, f.L) ** 2),
+    ],
+    erratum=Erratum(
+        lambda f: theta(*time_equation(f), mp.root(f.epsilon, f.L) ** 2),
+        says=r"Plus $\Theta(\epsilon^{2/L})$, which (105) has; exact is $C-I(u_*)$ on the right "
+        r"side.",
+        consequence="None: (111) has the remainder again.",
+    ),
+)
+def critical_time_equation(f):
+    return exactly(*time_equation(f))
+
+
+def near_zero(L, u, order=2, sign=-1):
+    """(107), or a near miss of it."""
+    return theta(integral(L, u), sign / u, u ** (mpf(order) / (L - 1)))
+
+
+@claim(
+    "eq:107",
+    where=WHERE,
+    says=r"$I(u)=-\frac1u+\Theta(u^{\frac2{L-1}})$ as $u\to0$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=small_argument_check(LARGER_DEPTHS, near=0),
+    mutants=[
+        lambda L, u: near_zero(L, u, order=1),
+        lambda L, u: near_zero(L, u, order=3),
+        lambda L, u: near_zero(L, u, sign=1),
+    ],
+)
+def integral_near_zero(L, u):
+    return theta(integral(L, u), -1 / u, u ** (mpf(2) / (L - 1)))
+
+
+def near_one(L, u, weight=None):
+    """(108), or a near miss with another coefficient."""
+    weight = mpf(L - 1) / (L + 1) if weight is None else weight
+    # (L - 1) J of `antiderivative` is the I of (98); Phi itself is slow this near to 1
+    r = mp.root(u, L - 1)
+    return theta((L - 1) * antiderivative(MAE, L, r, mp.log(1 - r)), -weight * mp.log(1 - u), 1)
+
+
+@claim(
+    "eq:108",
+    where=WHERE,
+    says=r"$I(u)=-\frac{L-1}{L+1}\log(1-u)+\Theta(1)$ as $u\to1$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=small_argument_check(LARGER_DEPTHS, near=1),
+    mutants=[
+        lambda L, u: near_one(L, u, weight=mpf(L + 1) / (L - 1)),
+        lambda L, u: near_one(L, u, weight=mpf(L - 1) / L),
+        lambda L, u: near_one(L, u, weight=-mpf(L - 1) / (L + 1)),
+    ],
+)
+def integral_near_one(L, u):
+    return near_one(L, u, weight=mpf(L - 1) / (L + 1))
+
+
+@claim(
+    "lemma:B.9",
+    where=WHERE,
+    says=r"$I(u_*)$ is sub-leading in (106) unless $u_*\sim\Theta(\epsilon^\beta)$ or "
+    r"$1-u_*\sim\Theta[\exp(-\epsilon^{-\beta})]$ with $\beta>\frac{L-1}L$.",
+    methods="N",
+    verdict=CORRECTED,
+    chapter=TIME,
+    check=subleading_check(MAE, LARGER_DEPTHS, logarithms=(-1, 0, 1)),
+    mutants=[
+        lambda L, end, beta, power: not beta * L >= L - 1,
+        lambda L, end, beta, power: beta * (L + 1) < L or (beta * L == L - 1 and power > 0),
+        lambda L, end, beta, power: beta * L < L - 1 or (beta * L == L - 1 and power < 0),
+    ],
+    erratum=Erratum(
+        lambda L, end, beta, power: (beta * L, -power) < (L - 1, 0),
+        says=r"$I(u_*)$ is sub-leading if and only if $u_*\epsilon^{-\frac{L-1}L}\to\infty$ and "
+        r"$\epsilon^{\frac{L-1}L}\log\frac1{1-u_*}\to0$; so the exception among powers is "
+        r"$\beta\ge\frac{L-1}L$, with equality, and powers times logarithms count too.",
+        consequence=r"At $\beta=\frac{L-1}L$ both terms of (106) are of one order, and (13) has "
+        r"another leading coefficient. (109) has the strict inequality and is right. (Near 0 with "
+        r"$\beta>\frac{L-1}L$ the goal $p\,\bar w(\infty)$ lies below $\epsilon$: that case never "
+        r"arises.)",
+    ),
+)
+def subleading_unless(L, end, beta, power):
+    return not (beta * L > L - 1 and power == 0)
+
+
+@claim(
+    "eq:109",
+    where=WHERE,
+    says=r"$u_*=p^{\frac{L-1}L}$ with $u_*\sim\Theta(\epsilon^\beta)$ or $1-u_*\sim\Theta[\exp(-"
+    r"\epsilon^{-\beta})]$, $\beta<\frac{L-1}L$: there $I(u_*)$ is sub-leading in (106), and at no "
+    r"larger $\beta$. (It need not be $O(1)$: see Theorem 3.5.)",
+    methods="N",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=subleading_check(MAE, LARGER_DEPTHS),
+    mutants=[
+        lambda L, end, beta, power: beta * L <= L - 1,
+        lambda L, end, beta, power: beta < 1,
+        lambda L, end, beta, power: beta * L < 1,
+    ],
+)
+def range_of_fractions(L, end, beta, power):
+    return beta * L < L - 1
+
+
+@claim(
+    "eq:110",
+    where=WHERE,
+    says=r"Leading order, for $p$ as in (109): $t^*=\frac L{\lambda(L-1)\epsilon^{(L-1)/L}}$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=leading_check(MAE, admissible, LARGER_DEPTHS),
+    mutants=[
+        lambda f: (f.t, mae_leading(f) * f.L),
+        lambda f: (f.t, mae_leading(f) / f.rho),
+        lambda f: (f.t, mae_leading(f, power=1)),
+    ],
+)
+def leading_time(f):
+    return f.t, f.L / (f.lam * (f.L - 1) * f.epsilon ** (mpf(f.L - 1) / f.L))
+
+
+def gamma(f, sign=1):
+    """gamma of (111) for any p; a near miss has the other sign in the exponent of rho."""
+    value = (f.L - 1) * antiderivative(
+        MAE, f.L, f.x, mp.log(1 - f.x) if f.log_gap is None else f.log_gap
+    )
+    return f.L * f.rho ** (sign * mpf(1 - f.L) / (1 + f.L)) * value
+
+
+@claim(
+    "eq:111",
+    where=WHERE,
+    says=r"$t^*=\frac L{\lambda(L-1)\epsilon^{(L-1)/L}}+\frac\gamma{(L-1)\lambda}+\Theta("
+    r"\epsilon^{2/L})$, $\gamma=L\rho^{\frac{1-L}{1+L}}I(u_*)$; for every $p$, since $\gamma$ has "
+    r"it (so $\gamma$ is $\Theta(1)$ only at constant $p$, and not at all of them: see (13)).",
+    methods="N",
+    verdict=HOLDS,
+    chapter=TIME,
+    check=order_check(MAE, admissible, LARGER_DEPTHS),
+    mutants=[
+        lambda f: theta(f.t, mae_leading(f) + gamma(f) / f.lam, mp.root(f.epsilon, f.L) ** 2),
+        lambda f: theta(
+            f.t,
+            mae_leading(f) + gamma(f, sign=-1) / (f.lam * (f.L - 1)),
+            mp.root(f.epsilon, f.L) ** 2,
+        ),
+        lambda f: theta(
+            f.t, mae_leading(f) + gamma(f) / (f.lam * (f.L - 1)), mp.root(f.epsilon, f.L)
+        ),
+        lambda f: big_o(f.t, mae_leading(f), 1),
+    ],
+)
+def critical_time_to_next_order(f):
+    constant = gamma(f) / ((f.L - 1) * f.lam)
+    return theta(f.t, mae_leading(f) + constant, f.epsilon ** (mpf(2) / f.L))
+
+
+def implicit(f, phi, sign=-1, weight=1):
+    """t and the right side of (112) with C = I(psi(0)) and a given Phi; or a near miss."""
+    a = mpf(1 - f.L) / (1 + f.L)
+    psi = f.rho**a * mp.root(f.w, f.L) ** (f.L - 1)
+    scale = f.rho ** (-sign * a) * f.L / f.lam
+    second = weight / ((f.L + 1) * psi) * phi(psi ** (mpf(f.L + 1) / (f.L - 1)), 1, a)
+    return f.t, scale * (sign * start_constant(f) / (f.L - 1) + second)
+
+
+def right_lerch(z, s, a):
+    """(95) at s = 1."""
+    return lerch(z, a)
+
+
+def printed_lerch(z, s, a):
+    """(113) as printed, with exponent a; complex for a < 0."""
+    return total(lambda n: z**n / mp.power(a + n, a))
+
+
+EXPONENT = r"$\Phi(z,s,a)=\sum_{n\ge0}\frac{z^n}{(a+n)^s}$, as in (95)."
+SOLUTION_MUTANTS = [
+    lambda f: implicit(f, right_lerch, sign=1),
+    lambda f: implicit(f, right_lerch, weight=mpf(f.L + 1) / f.L),
+    lambda f: implicit(f, lambda z, s, a: lerch(z, a + 1)),
+    lambda f: implicit(f, lambda z, s, a: lerch(z, -a)),
+]
+
+
+@claim(
+    "eq:112",
+    where=WHERE,
+    says=r"$t=-\rho^{\frac{1-L}{L+1}}\frac{CL}{\lambda(L-1)}+\rho^{\frac{1-L}{L+1}}\frac "
+    r"L{\lambda(L+1)\psi}\Phi\big(\psi^{\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$ with "
+    r"$C=I(\psi(0))$, of which (105) gives the leading term.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=SOLUTION,
+    check=equation_check(MAE, DEEP),
+    mutants=SOLUTION_MUTANTS,
+)
+def implicit_solution(f):
+    a = mpf(1 - f.L) / (1 + f.L)
+    psi = f.rho**a * f.w ** (mpf(f.L - 1) / f.L)
+    first = -(f.rho**a) * start_constant(f) * f.L / (f.lam * (f.L - 1))
+    phi = lerch(psi ** (mpf(f.L + 1) / (f.L - 1)), a)
+    return f.t, first + f.rho**a * f.L / (f.lam * (f.L + 1) * psi) * phi
+
+
+@claim(
+    "eq:113",
+    where=WHERE,
+    says=r"The Lerch transcendent, as printed: $\Phi(z,s,a)=\sum_{n\ge0}\frac{z^n}{(a+n)^a}$.",
+    methods="NR",
+    verdict=CORRECTED,
+    chapter=SOLUTION,
+    check=lerch_check,
+    mutants=[
+        lambda z, s, a: total(lambda n: z**n / (a + n) ** (s + 1)),
+        lambda z, s, a: total(lambda n: z**n / (a + n) ** s, start=1),
+        lambda z, s, a: total(lambda n: z**n / (s + n) ** a),
+    ],
+    erratum=Erratum(
+        lambda z, s, a: total(lambda n: z**n / (a + n) ** s),
+        says="The exponent is $s$: " + EXPONENT,
+        consequence="A misprint: (95) has it right. (The theorem also calls its arguments "
+        "$z,a,q$.)",
+    ),
+)
+def printed_definition(z, s, a):
+    return printed_lerch(z, s, a)
+
+
+@claim(
+    "thm:B.10",
+    where=WHERE,
+    says=r"For $L>1$ the MAE equation is solved, implicitly in $\psi=\rho^{\frac{1-L}{L+1}}\bar w^{"
+    r"\frac{L-1}L}$, by (112), with $\Phi$ as (113) defines it.",
+    methods="N",
+    verdict=CORRECTED,
+    chapter=SOLUTION,
+    check=equation_check(MAE, DEEP),
+    mutants=SOLUTION_MUTANTS,
+    erratum=Erratum(
+        lambda f: implicit(f, right_lerch),
+        says="With " + EXPONENT,
+        consequence=r"Only the definition of $\Phi$ is misprinted; (112) is right. Its $C$ is "
+        r"$I(\psi(0))$; the proof's (105) gives it up to $\Theta(\epsilon^{2/L})$ only.",
+    ),
+)
+def mae_dynamics(f):
+    return implicit(f, printed_lerch)
+
+
+@claim(
+    "eq:114",
+    where=WHERE,
+    says=r"$-\rho^{-\frac{1-L}{L+1}}\frac{\lambda(1-L)}Lt=-C+\frac{L-1}{u(L+1)}\Phi\big(u^{"
+    r"\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=SOLUTION,
+    check=equation_check(MAE, DEEP),
+    mutants=[
+        lambda f: (-elapsed(f), -start_constant(f) + integral(f.L, f.star)),
+        lambda f: (elapsed(f, rho_sign=1), -start_constant(f) + integral(f.L, f.star)),
+        lambda f: (elapsed(f), start_constant(f) + integral(f.L, f.star)),
+    ],
+)
+def solution_rearranged(f):
+    return elapsed(f), -start_constant(f) + integral(f.L, f.star)

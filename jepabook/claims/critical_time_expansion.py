@@ -1,0 +1,111 @@
+"""Ours on the critical time: its complete expansion, its limit, and which p the theory admits."""
+
+from fractions import Fraction
+from math import ceil, floor
+
+from jepabook.claims.checks_expansion import expansion_check, vanishing_start_check
+from jepabook.claims.checks_orders import fraction_range_check
+from jepabook.claims.ledger import HOLDS, claim
+
+RATIO = "05-when-is-a-feature-learned#ratios"
+EXPANSION = "05-when-is-a-feature-learned#expansion"
+LIMIT = "06-who-goes-first#limit"
+
+
+def varied_expansion(f, count, sign=1, logarithm=1, log_rho=1, shift=0):
+    """A near miss of `expansion`: another sign beyond the constant, logarithm, or exponent."""
+    terms = expansion(f, count)
+    number, log, first = f.ring.number, f.ring.log, ceil(f.m)
+    resonant = f.m == first
+    if resonant and count > first:
+        terms[first] = terms[first] * logarithm
+    if resonant and count > first + 1:
+        scale = 1 / (number(f.s) * f.lam * f.rho ** number(f.m))
+        terms[first + 1] = terms[first + 1] + (log_rho - 1) * scale * log(f.rho)
+    beyond = first + resonant + 1
+    return [
+        (sign if n >= beyond else 1) * term * f.rho ** number(shift) for n, term in enumerate(terms)
+    ]
+
+
+@claim(
+    "new:expansion",
+    where="this book",
+    says=r"$t^*=c\big[\sum_{0\le n<m}\frac{z_0^{n-m}}{m-n}-\sum_{n>m}\frac{z_0^{n-m}}{n-m}+F(p^s)"
+    r"\big]$ with $z_0=\epsilon^s/\rho$, $c=\frac1{s\lambda\rho^m}$, $F(z)=z^{-m}\Phi(z,1,-m)$; "
+    r"if $m$ is an integer, its term $n=m$ in $F$ is $\log z$ and $-\log z_0$ joins the sum. It "
+    r"converges for all $\epsilon<\bar w(\infty)$; the error is below the next term over $1-z_0$.",
+    methods="SNR",
+    verdict=HOLDS,
+    chapter=EXPANSION,
+    check=expansion_check,
+    mutants=[
+        lambda f, count: varied_expansion(f, count, sign=-1),
+        lambda f, count: varied_expansion(f, count, logarithm=2),
+        lambda f, count: varied_expansion(f, count, log_rho=0),
+        lambda f, count: varied_expansion(f, count, log_rho=-1),
+        lambda f, count: varied_expansion(f, count, shift=Fraction(1, f.depth)),
+        lambda f, count: [*expansion(f, count)[:-1], 2 * expansion(f, count)[-1]],
+    ],
+)
+def expansion(f, count):
+    s, m, number = f.s, f.m, f.ring.number
+    start = f.epsilon ** number(s) / f.rho
+    scale = 1 / (number(s) * f.lam * f.rho ** number(m))
+    stop = f.x ** f.objective.saturation_power(f.depth)  # p^s
+    terms = [scale * start ** number(n - m) / number(m - n) for n in range(ceil(m))]
+    if m == ceil(m):
+        terms.append(-f.ring.log(f.epsilon) / (f.lam * f.rho ** number(m)))
+        powers = sum(stop ** number(n - m) / number(m - n) for n in range(ceil(m)))
+        constant = f.ring.log(stop) - f.ring.log(1 - stop) - powers + f.ring.log(f.rho)
+    else:
+        constant = stop ** number(-m) * f.ring.lerch(stop, number(-m))
+    terms.append(scale * constant)
+    first = floor(m) + 1
+    beyond = range(first, first + max(count - len(terms), 0))
+    return (terms + [-scale * start ** number(n - m) / number(n - m) for n in beyond])[:count]
+
+
+@claim(
+    "new:epsilon-to-zero",
+    where="this book",
+    says=r"For both objectives $t_i/t_j\to\lambda_j/\lambda_i$ as $\epsilon\to0$, whatever "
+    r"$\rho$: the larger $\lambda$ goes first in the end, since the leading term has no $\rho$. "
+    r"Once in that order, with $\dot{\bar w}_i>\dot{\bar w}_j$ at $\epsilon$, two features keep "
+    r"it at all smaller $\epsilon$.",
+    methods="NR",
+    verdict=HOLDS,
+    chapter=LIMIT,
+    check=vanishing_start_check,
+    mutants=[
+        lambda a, b: a.lam / b.lam,
+        lambda a, b: b.lam * b.rho / (a.lam * a.rho),
+        lambda a, b: b.sigma2 / a.sigma2,
+        lambda a, b: (b.lam / a.lam) ** 2,
+    ],
+)
+def limiting_ratio(a, b):
+    return b.lam / a.lam
+
+
+@claim(
+    "new:range-of-p",
+    where="this book",
+    says=r"JEPA, $L\ge2$, $p^{1/L}\sim\epsilon^\beta$: the correction in (14) is the leading one "
+    r"for $\beta<\frac{2L-2}{L(2L-1)}$ and its remainder is $O(\epsilon^{2/L})$ for "
+    r"$\beta\le\frac{2L-3}{L(2L-1)}$; if $1-p^{1/L}\sim\exp(-\epsilon^{-\beta})$, for $2L-1$ "
+    r"times these $\beta$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=RATIO,
+    check=fraction_range_check,
+    mutants=[
+        lambda L, end: [Fraction(1, L), admitted_fractions(L, end)[1]],
+        lambda L, end: [admitted_fractions(L, end)[0], Fraction(2 * L - 2, L * (2 * L - 1))],
+        lambda L, end: admitted_fractions(L, 1 - end),
+        lambda L, end: admitted_fractions(L + 1, end),
+    ],
+)
+def admitted_fractions(L, end):
+    scale = 1 if end == 0 else 2 * L - 1
+    return [scale * Fraction(2 * L - k, L * (2 * L - 1)) for k in (2, 3)]

@@ -1,0 +1,169 @@
+"""The ledger: every numbered item of the paper, and the running check that decides it.
+
+A claim is a *statement* and a *check*. The statement is a function that says what the paper
+prints, in whatever form the check reads (usually it returns both sides of an equation); the check
+maps a statement to True or False. The check that judges the printed statement also judges its
+correction, and must reject every mutant. To add a claim, write the statement as a function in a
+module of this package and decorate it with `claim`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+DEFINITION = "definition"
+HOLDS = "holds"
+CORRECTED = "holds with a correction"
+FAILS = "fails as printed"
+NOT_REPRODUCED = "not reproduced"
+VERDICTS = (DEFINITION, HOLDS, CORRECTED, FAILS, NOT_REPRODUCED)
+
+METHODS = {
+    "S": "symbolic (sympy, or exact rational arithmetic)",
+    "N": "numeric at 50 digits (mpmath)",
+    "R": "rigorous enclosure (python-flint balls)",
+    "E": "experiment",
+}
+
+
+@dataclass(frozen=True)
+class Erratum:
+    """What is wrong with an item as printed.
+
+    Attributes
+    ----------
+    statement : object
+        The corrected statement, for the same check.
+    says : str
+        The correction in one line (MyST Markdown).
+    consequence : str
+        What depends on it.
+    changes_result : bool
+        False: a slip whose intention is clear; the verdict is "holds with a correction".
+        True: what the item asserts is not true; the verdict is "fails as printed".
+    """
+
+    statement: Any
+    says: str
+    consequence: str
+    changes_result: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One row of the ledger; see `claim` for the fields."""
+
+    id: str
+    where: str
+    says: str
+    methods: str
+    verdict: str
+    chapter: str
+    statement: Any
+    check: Callable[[Any], bool]
+    mutants: tuple
+    erratum: Erratum | None
+    definition: bool
+    experiment: bool
+
+
+def claim(
+    id,
+    *,
+    where,
+    says,
+    methods,
+    verdict,
+    chapter,
+    check,
+    mutants,
+    erratum=None,
+    definition=False,
+    experiment=False,
+):
+    """Decorator that makes a claim of the decorated statement.
+
+    Parameters
+    ----------
+    id : str
+        ``eq:77``, ``assumption:3.1``, ``thm:3.4``, ``lemma:B.6``, ``cor:3.6``, ``fig:2``, or
+        ``new:...`` for what is ours.
+    where : str
+        The place in the paper, or "this book".
+    says : str
+        What it says, in one line of our words (MyST Markdown).
+    methods : str
+        Letters of `METHODS`.
+    verdict : str
+        The recorded verdict, one of `VERDICTS`; the check must arrive at it.
+    chapter : str
+        ``notebook-name#target`` of the cell that discusses it.
+    check : callable
+        Maps a statement to True or False.
+    mutants : sequence of statements
+        Wrong variants; the check must reject every one.
+    erratum : Erratum, optional
+    definition, experiment : bool
+        Whether a statement that passes is a definition; whether one that fails is an experiment
+        that was not reproduced.
+
+    Returns
+    -------
+    The statement itself, with the claim added to its attribute ``claims``; decorators stack.
+    """
+    if verdict not in VERDICTS:
+        raise ValueError(f"verdict must be one of {VERDICTS}, got {verdict!r}")
+    if not methods or not set(methods) <= set(METHODS):
+        raise ValueError(f"methods must be letters of {''.join(METHODS)}, got {methods!r}")
+    if not mutants:
+        raise ValueError(f"mutants must not be empty, got none for {id!r}")
+
+    def enter(statement):
+        entry = Claim(
+            id=id,
+            where=where,
+            says=says,
+            methods=methods,
+            verdict=verdict,
+            chapter=chapter,
+            statement=statement,
+            check=check,
+            mutants=tuple(mutants),
+            erratum=erratum,
+            definition=definition,
+            experiment=experiment,
+        )
+        statement.claims = (entry, *getattr(statement, "claims", ()))
+        return statement
+
+    return enter
+
+
+def collect(modules):
+    """The claims made in `modules`, by id, in the order of modules and of lines."""
+    entries = [
+        entry
+        for module in modules
+        for value in vars(module).values()
+        if getattr(value, "__module__", None) == module.__name__
+        for entry in getattr(value, "claims", ())
+    ]
+    book = {entry.id: entry for entry in entries}
+    if len(book) < len(entries):
+        ids = [entry.id for entry in entries]
+        raise ValueError(f"ids must be unique, got {sorted({i for i in ids if ids.count(i) > 1})}")
+    return book
+
+
+def decide(claim):
+    """Run a claim's check on the statement as printed, and on its correction; return the verdict."""
+    if claim.check(claim.statement):
+        return DEFINITION if claim.definition else HOLDS
+    if claim.erratum is not None and claim.check(claim.erratum.statement):
+        return FAILS if claim.erratum.changes_result else CORRECTED
+    return NOT_REPRODUCED if claim.experiment else FAILS
+
+
+def surviving_mutants(claim):
+    """The positions of the mutants that the claim's check fails to reject (should be empty)."""
+    return [i for i, mutant in enumerate(claim.mutants) if claim.check(mutant)]

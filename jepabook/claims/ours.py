@@ -1,0 +1,79 @@
+"""Claims that the paper does not make: one solution for both objectives, and the sign condition."""
+
+from fractions import Fraction
+
+from jepabook.claims.checks_motion import closed_form_check, logit_check
+from jepabook.claims.checks_sizes import signed_growth_check
+from jepabook.claims.ledger import HOLDS, claim
+
+CLOSED_FORM = "03-where-training-ends#closed-form"
+VIOLATIONS = "02-from-matrices-to-one-equation#violations"
+
+
+@claim(
+    "new:closed-form",
+    where="this book",
+    says=r"With $q=k-\frac1L$ ($k=3$ JEPA, $2$ MAE), $s=3-q$, $m=\frac{q-1}s$, $z=w^s/\rho$, both "
+    r"ODEs are solved by $s\lambda\rho^m t=\big[z^{-m}\Phi(z,1,-m)\big]_{z(0)}^{z(t)}$, with $\log "
+    r"z$ for the resonant term if $m$ is an integer; $m=2L-1$ (JEPA), $\frac{L-1}{L+1}$ (MAE).",
+    methods="N",
+    verdict=HOLDS,
+    chapter=CLOSED_FORM,
+    check=closed_form_check,
+    mutants=[
+        lambda k, L, *rest: closed_form(5 - k, L, *rest),
+        lambda k, L, *rest: closed_form(k, L, *rest) * (3 - k + 1 / L),
+        lambda k, L, lam, rho, *rest: closed_form(k, L, lam, rho, *rest) * rho,
+        lambda *known: closed_form(*known[:-1], lambda z, a: known[-1](z, a + 1)),
+    ],
+)
+def closed_form(k, L, lam, rho, w, epsilon, phi):
+    q = k - 1 / L
+    s = 3 - q
+    m = (q - 1) / s
+
+    def clock(w):
+        z = w**s / rho
+        return z ** (-m) * phi(z, -m)
+
+    return (clock(w) - clock(epsilon)) / (s * lam * rho**m)
+
+
+@claim(
+    "new:logit-form",
+    where="this book",
+    says=r"In $y=\log\frac z{1-z}$ both objectives obey $\dot y=s\lambda\rho^mz^m$.",
+    methods="S",
+    verdict=HOLDS,
+    chapter=CLOSED_FORM,
+    check=logit_check,
+    mutants=[
+        lambda s, m, lam, rho, z: s * lam * rho**m * z ** (m + 1),
+        lambda s, m, lam, rho, z: s * lam * rho ** (-m) * z**m,
+        lambda s, m, lam, rho, z: lam * rho**m * z**m,
+    ],
+)
+def logit_form(s, m, lam, rho, z):
+    return s * lam * rho**m * z**m
+
+
+@claim(
+    "new:sign-condition",
+    where="this book",
+    says=r"From any orthogonal $U_v$: $\dot w_i=\kappa_i\lambda_iw_i^q-\frac{\lambda_i}{\rho_i}"
+    r"w_i^3$ at $t=0$ ($L$ absorbed), $\kappa_i=(U^\top U_vU)_{ii}$ (JEPA), $(U_vU)_{ii}$ (MAE), "
+    r"$U=\prod_aU_a$; so (7), (8) need $U_v=I$ (JEPA), $U_vU=I$ (MAE). For MAE and "
+    r"$U_vU=\mathrm{diag}(\pm1)$ it holds at all times: a feature with sign $-1$ decays to zero.",
+    methods="S",
+    verdict=HOLDS,
+    chapter=VIOLATIONS,
+    check=signed_growth_check,
+    mutants=[
+        lambda o, kappa, w, f, L: signed_growth(o, 1, w, f, L),
+        lambda o, kappa, w, f, L: kappa * signed_growth(o, 1, w, f, L),
+        lambda o, kappa, w, f, L: signed_growth(o, kappa**2, w, f, L),
+    ],
+)
+def signed_growth(objective, kappa, w, f, L):
+    growth = w ** (objective.base_exponent - Fraction(1, L)) * f.lam
+    return kappa * growth - w**3 * f.lam / f.rho

@@ -1,0 +1,80 @@
+"""Markdown of the ledger and errata pages, from what `claims.run` returns."""
+
+import re
+from collections import Counter
+
+from jepabook.claims.ledger import METHODS, VERDICTS
+
+_KINDS = {
+    "eq": "({})",
+    "assumption": "Assumption {}",
+    "thm": "Theorem {}",
+    "lemma": "Lemma {}",
+    "cor": "Corollary {}",
+    "fig": "Figure {}",
+    "new": "new: {}",
+}
+
+
+def anchor(id):
+    """The target of a claim's row: ``eq-46`` for ``eq:46``, ``lemma-b-1`` for ``lemma:B.1``."""
+    return re.sub(r"[^a-z0-9]+", "-", id.lower())
+
+
+def label(id):
+    """How a claim is named to a reader: ``(46)``, ``Lemma B.1``, ``new: sign condition``."""
+    kind, _, number = id.partition(":")
+    return _KINDS[kind].format(number.replace("-", " ") if kind == "new" else number)
+
+
+def summary(results):
+    """A table of how many claims have each verdict."""
+    counts = Counter(verdict for _, verdict in results)
+    mutants = sum(len(claim.mutants) for claim, _ in results)
+    lines = ["| verdict | claims |", "|---|---|"]
+    lines += [f"| {verdict} | {counts[verdict]} |" for verdict in VERDICTS if counts[verdict]]
+    lines += [f"| *all* | {len(results)} |", "", f"Mutants that the checks must reject: {mutants}."]
+    return "\n".join(lines)
+
+
+def table(results):
+    """The ledger: one row a claim, with a target and a link to the chapter."""
+    lines = ["| item | says | verdict | by | ch. |", "|---|---|---|---|---|"]
+    for claim, verdict in results:
+        name = f"[{label(claim.id)}]{{#{anchor(claim.id)}}}"
+        if claim.erratum:
+            verdict = f"[{verdict}](errata.ipynb#erratum-{anchor(claim.id)})"
+        lines.append(f"| {name} | {claim.says} | {verdict} | {claim.methods} | {_chapter(claim)} |")
+    return "\n".join(lines)
+
+
+def errata(results):
+    """What is wrong as printed: correction and consequence; items with the same ones together."""
+    groups = {}
+    for claim, verdict in results:
+        if claim.erratum is not None:
+            erratum = claim.erratum
+            key = (claim.where, verdict, erratum.says, erratum.consequence, claim.chapter)
+            groups.setdefault(key, []).append(claim)
+    sections = []
+    for (where, verdict, says, consequence, _), claims in groups.items():
+        names = ", ".join(
+            f"[{label(claim.id)}]{{#erratum-{anchor(claim.id)}}}" for claim in claims
+        )
+        rows = ", ".join(f"[{label(c.id)}](ledger.ipynb#{anchor(c.id)})" for c in claims)
+        sections.append(
+            f"**{names}**, {where}: *{verdict}*\n"
+            f": {says}\n\n  *Consequence.* {consequence}"
+            f" (Ledger: {rows}. Chapter {_chapter(claims[0])}.)"
+        )
+    return "\n\n".join(sections)
+
+
+def methods():
+    """A legend for the letters in the ledger's column *by*."""
+    return "; ".join(f"**{letter}** {meaning}" for letter, meaning in METHODS.items()) + "."
+
+
+def _chapter(claim):
+    notebook, _, target = claim.chapter.partition("#")
+    return f"[{int(notebook[:2])}]({notebook}.ipynb#{target})"

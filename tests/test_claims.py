@@ -1,0 +1,213 @@
+"""The ledger itself: recorded verdicts, rejected mutants, completeness, and its command line."""
+
+import dataclasses
+import json
+
+import pytest
+
+from jepabook import JEPA, claims
+from jepabook.claims import __main__, balance, checks, flows
+from jepabook.claims.ledger import (
+    CORRECTED,
+    DEFINITION,
+    FAILS,
+    HOLDS,
+    NOT_REPRODUCED,
+    Erratum,
+    claim,
+    collect,
+    decide,
+    surviving_mutants,
+)
+
+BOOK = claims.book()
+NUMBERED = [f"eq:{n}" for n in (*range(1, 12), *range(17, 68))]
+NAMED = (
+    "assumption:3.1",
+    "thm:3.2",
+    "cor:3.3",
+    "lemma:B.1",
+    "lemma:B.2",
+    "thm:B.3",
+    "thm:B.4",
+    "cor:B.5",
+    "fig:2",
+    "fig:4",
+    "new:closed-form",
+    "new:logit-form",
+    "new:sign-condition",
+)
+QUICK = "eq:46"  # a claim with an erratum, decided in milliseconds
+
+
+def entry(**changes):
+    """A well-formed claim's arguments, some changed."""
+    return {
+        "where": "nowhere",
+        "says": "one is one",
+        "methods": "S",
+        "verdict": HOLDS,
+        "chapter": "none#none",
+        "check": lambda statement: statement() == 1,
+        "mutants": [lambda: 2],
+        **changes,
+    }
+
+
+def claim_of(statement, **changes):
+    """The claim that the decorator makes of a statement."""
+    return claim("new:test", **entry(**changes))(statement).claims[0]
+
+
+@pytest.mark.parametrize("id", BOOK)
+def test_verdict_is_the_recorded_one(id):
+    assert decide(BOOK[id]) == BOOK[id].verdict
+
+
+@pytest.mark.parametrize("id", BOOK)
+def test_every_mutant_is_rejected(id):
+    assert surviving_mutants(BOOK[id]) == []
+
+
+@pytest.mark.parametrize("id", [*NUMBERED, *NAMED])
+def test_item_of_sections_1_to_3_and_b1_is_in_the_ledger(id):
+    assert id in BOOK
+
+
+@pytest.mark.parametrize("id", BOOK)
+def test_erratum_is_there_exactly_where_something_is_wrong(id):
+    wrong = BOOK[id].verdict in (CORRECTED, FAILS)
+    assert (BOOK[id].erratum is not None) == wrong
+    if wrong:
+        assert BOOK[id].erratum.changes_result == (BOOK[id].verdict == FAILS)
+
+
+@pytest.mark.parametrize("id", BOOK)
+def test_words_fit_one_line_of_markdown(id):
+    erratum = BOOK[id].erratum
+    texts = [BOOK[id].says] + ([erratum.says, erratum.consequence] if erratum else [])
+    for text in texts:
+        assert text and "\n" not in text and text.count("$") % 2 == 0 and "\t" not in text
+        assert text.count("{") == text.count("}")
+
+
+@pytest.mark.parametrize("id", BOOK)
+def test_chapter_names_a_notebook_and_a_target(id):
+    notebook, _, target = BOOK[id].chapter.partition("#")
+    assert notebook[:2].isdigit() and target
+
+
+def test_flow_without_the_brackets_of_26_is_not_balanced():
+    # why the missing brackets matter: Lemma B.1 is false for the flow as printed
+    network = checks.random_network(depth=2, width=2)
+    layers = [flows.jepa_layer_flow(network, a) for a in (1, 2)]
+    moved = network.moving([*layers, flows.jepa_last_layer_flow(network)])
+    rates = [checks.coefficient(balance.conserved(moved, a), 1) for a in (1, 2)]
+    assert not all(checks.is_zero(rate) for rate in rates)
+
+
+def test_loss_decreases_along_the_flow_of_the_checks():
+    # gradient_flow has the sign of descent: one exact small step lowers the JEPA loss
+    network = checks.random_network(depth=2, width=2)
+    target = network.target(JEPA)
+    moved = network.moving(checks.gradient_flow(JEPA, network))
+    residual = moved.total @ network.x - target @ network.y
+    assert sum(r * r for r in residual.flat)[1] < 0
+
+
+def test_json_has_the_public_keys(capsys):
+    assert __main__.main(["--json", QUICK, "eq:1"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["id"] for row in rows] == [QUICK, "eq:1"]
+    for row in rows:
+        assert {"id", "says", "verdict", "methods", "chapter"} <= row.keys()
+    assert rows[0]["verdict"] == CORRECTED and rows[0]["correction"]
+    assert rows[0]["methods"] == ["S"]
+
+
+def test_text_output_is_one_line_a_claim(capsys):
+    assert __main__.main([QUICK, "eq:1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [QUICK, "eq:1"]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_exit_code_1_when_a_recorded_verdict_is_altered(monkeypatch, capsys, options):
+    altered = dataclasses.replace(BOOK[QUICK], verdict=HOLDS)
+    monkeypatch.setattr(claims, "ledger", lambda: {QUICK: altered})
+    assert __main__.main([*options, QUICK]) == 1
+    assert CORRECTED in capsys.readouterr().out
+
+
+def test_verify_names_what_has_changed(monkeypatch, capsys):
+    claims.verify(QUICK)
+    assert capsys.readouterr().out.split() == [QUICK, *CORRECTED.split()]
+    altered = dataclasses.replace(BOOK[QUICK], verdict=HOLDS)
+    monkeypatch.setattr(claims, "ledger", lambda: {QUICK: altered})
+    with pytest.raises(AssertionError, match=f"{QUICK}: {CORRECTED}"):
+        claims.verify(QUICK)
+
+
+def test_unknown_id_is_an_error(capsys):
+    with pytest.raises(ValueError, match="eq:999"):
+        claims.run(["eq:999"])
+    with pytest.raises(SystemExit) as error:
+        __main__.main(["eq:999"])
+    assert error.value.code == 2
+    assert "eq:999" in capsys.readouterr().err
+
+
+def test_verdict_follows_from_statement_erratum_and_kind():
+    def right():
+        return 1
+
+    def wrong():
+        return 3
+
+    def verdict(statement, **changes):
+        return decide(claim_of(statement, **changes))
+
+    slip = Erratum(lambda: 1, says="is 1", consequence="none")
+    serious = dataclasses.replace(slip, changes_result=True)
+    unproved = dataclasses.replace(slip, statement=lambda: 4)
+    assert verdict(right) == HOLDS
+    assert verdict(right, definition=True) == DEFINITION
+    assert verdict(wrong, erratum=slip) == CORRECTED
+    assert verdict(wrong, erratum=serious) == FAILS
+    assert verdict(wrong, erratum=unproved) == FAILS
+    assert verdict(wrong) == FAILS
+    assert verdict(wrong, experiment=True) == NOT_REPRODUCED
+
+
+def test_surviving_mutants_are_found():
+    survivors = claim_of(lambda: 1, mutants=[lambda: 2, lambda: 1])
+    assert surviving_mutants(survivors) == [1]
+
+
+@pytest.mark.parametrize(
+    "changes, name",
+    [
+        ({"verdict": "true"}, "verdict"),
+        ({"methods": "SX"}, "methods"),
+        ({"methods": ""}, "methods"),
+        ({"mutants": []}, "mutants"),
+    ],
+)
+def test_malformed_claim_is_refused(changes, name):
+    with pytest.raises(ValueError, match=name):
+        claim_of(lambda: 1, **changes)
+
+
+def test_duplicate_id_is_refused():
+    class Module:
+        __name__ = __name__
+
+    def twice():
+        return 1
+
+    for _ in range(2):
+        twice = claim("new:twice", **entry())(twice)
+    module = Module()
+    module.twice = twice
+    with pytest.raises(ValueError, match="new:twice"):
+        collect([module])
