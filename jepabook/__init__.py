@@ -3,7 +3,7 @@
 Needs numpy and scipy only; `jepabook.claims` also needs the extra ``symbolic``.
 """
 
-from jepabook import critical_time, dynamics, features, lerch, matrix_flow, objectives
+from jepabook import clock, critical_time, dynamics, features, lerch, matrix_flow, objectives
 from jepabook.features import FeatureSpectrum
 from jepabook.objectives import JEPA, MAE
 
@@ -11,6 +11,7 @@ __all__ = [
     "JEPA",
     "MAE",
     "FeatureSpectrum",
+    "clock",
     "critical_time",
     "dynamics",
     "features",

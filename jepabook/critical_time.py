@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from jepabook import _validate
+from jepabook import _validate, clock
 from jepabook._double_double import log_product
-from jepabook.dynamics import clock, elapsed_clock, elapsed_time, fixed_point, log_saturation
+from jepabook.dynamics import elapsed_clock, elapsed_time, fixed_point, log_saturation
 from jepabook.objectives import JEPA
 
 
@@ -97,7 +97,8 @@ def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=Non
         return np.exp(log_scale + (n - m) * log_start) / ((m - n) * s * lam)
 
     def constant():
-        return scale * (clock(m, s * np.log(fraction)) + (np.log(rho) if resonant else 0.0))
+        regular = clock.antiderivative(m, s * np.log(fraction))
+        return scale * (regular + np.log(rho) if resonant else regular)
 
     series = [lambda n=n: power_term(n) for n in range(diverging)]
     if resonant:
@@ -211,6 +212,7 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
         raise ValueError(f"lam_ratio must exceed 1, got {lam_ratio!r}")
     if not rho_other < rho:
         raise ValueError(f"rho_other must be below rho = {rho!r}, got {rho_other!r}")
+    fraction = float(_validate.open_unit("fraction", fraction))
     highest = np.log(fraction * fixed_point(JEPA, rho_other, depth))
 
     def excess(log_epsilon):

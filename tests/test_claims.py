@@ -134,7 +134,7 @@ def test_text_output_is_one_line_a_claim(capsys):
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_exit_code_1_when_a_recorded_verdict_is_altered(monkeypatch, capsys, options):
     altered = dataclasses.replace(BOOK[QUICK], verdict=HOLDS)
-    monkeypatch.setattr(claims, "ledger", lambda: {QUICK: altered})
+    monkeypatch.setattr(claims, "book", lambda: {QUICK: altered})
     assert __main__.main([*options, QUICK]) == 1
     assert CORRECTED in capsys.readouterr().out
 
@@ -143,7 +143,7 @@ def test_verify_names_what_has_changed(monkeypatch, capsys):
     claims.verify(QUICK)
     assert capsys.readouterr().out.split() == [QUICK, *CORRECTED.split()]
     altered = dataclasses.replace(BOOK[QUICK], verdict=HOLDS)
-    monkeypatch.setattr(claims, "ledger", lambda: {QUICK: altered})
+    monkeypatch.setattr(claims, "book", lambda: {QUICK: altered})
     with pytest.raises(AssertionError, match=f"{QUICK}: {CORRECTED}"):
         claims.verify(QUICK)
 

@@ -22,7 +22,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mpmath import mpf
 
-from jepabook import JEPA, MAE, dynamics
+from jepabook import JEPA, MAE, clock, dynamics
 from jepabook.objectives import Objective
 
 TOLERANCE = 1e-12
@@ -639,9 +639,9 @@ def mutate_slowdown(monkeypatch):
 
 
 def mutate_resonant_log(monkeypatch):
-    right = dynamics._tail_between
+    right = clock._tail_between
     monkeypatch.setattr(
-        dynamics,
+        clock,
         "_tail_between",
         lambda fraction, *rest: right(fraction, *rest) if fraction else 0.0 * rest[2],
     )
@@ -696,16 +696,17 @@ def test_mutations_of_the_closed_form_fail_the_comparison_of_times(mutate, objec
     assert not worst < 1e3 * TOLERANCE
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("_NODES_PER_LOGIT", 2), ("_NODES_PER_FOLD", 4), ("_rate", lambda *_: 1.0)]
-)
+def mutate_table(monkeypatch):
+    """Thinned out thirty-fold."""
+    monkeypatch.setattr(clock, "_NODES_PER_LOGIT", 2)
+    monkeypatch.setattr(clock, "_NODES_PER_FOLD", 4)
+
+
+@pytest.mark.parametrize("mutate", [mutate_table, mutate_clock_factor])
 @BOTH
 def test_mutations_of_the_inversion_fail_the_comparison_of_trajectories(
-    objective, name, value, monkeypatch
+    objective, mutate, monkeypatch
 ):
     cases = list(times(objective.name, 60, seed=0))
-    monkeypatch.setattr(dynamics, name, value)
-    if name != "_rate":  # either density alone may do: thin out both
-        monkeypatch.setattr(dynamics, "_NODES_PER_LOGIT", 2)
-        monkeypatch.setattr(dynamics, "_NODES_PER_FOLD", 4)
+    mutate(monkeypatch)
     assert not all(trajectory_is_right(objective, *case) for case in cases)

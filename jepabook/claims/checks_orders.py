@@ -300,3 +300,27 @@ def fraction_range_check(statement):
             if all(b < a * 5 / 4 for a, b in pairwise(squares)) != (beta <= remainder):
                 return False
     return True
+
+
+@at_precision
+def mae_order_check(statement):
+    """Statements (L, p) -> whether of two MAE features of equal lambda the larger rho goes first.
+
+    As epsilon -> 0: at epsilon = 1e-60, well off the p where the constant of t* vanishes, and at
+    0.001 on either side of it.
+    """
+    for depth in DEPTHS:
+        fractions = [mpf(k) / 100 for k in (10, 97)]
+        if depth > 1:
+            turn = vanishing_point(MAE, depth) ** depth
+            fractions += [turn - mpf(1) / 1000, turn + mpf(1) / 1000]
+        lam, rho = _parameters(depth)
+        for p in fractions:
+            x = mp.root(p, depth)
+            smaller, larger = (
+                path(MAE, depth, lam, value, lambda _, x=x: (x, None)).features[0].t
+                for value in (rho, rho * 7 / 4)
+            )
+            if (larger < smaller) != statement(depth, p):
+                return False
+    return True

@@ -3,8 +3,18 @@
 from fractions import Fraction
 from math import ceil, floor
 
+from mpmath import mp, mpf
+
+from jepabook import JEPA
 from jepabook.claims.checks_expansion import expansion_check, vanishing_start_check
-from jepabook.claims.checks_orders import fraction_range_check
+from jepabook.claims.checks_orders import (
+    DEPTHS,
+    big_o,
+    fraction_range_check,
+    mae_order_check,
+    ratio_check,
+    theta,
+)
 from jepabook.claims.ledger import HOLDS, claim
 
 RATIO = "05-when-is-a-feature-learned#ratios"
@@ -86,6 +96,67 @@ def expansion(f, count):
 )
 def limiting_ratio(a, b):
     return b.lam / a.lam
+
+
+def second_order(ratio, objective, L, rho, larger, epsilon, square=-2, weight=1, order=3):
+    """The claim below; a near miss has another power of 2L - 2, weight, or order."""
+    if L == 1:
+        return None
+    root, delta = mp.root(epsilon, L), 1 / rho - 1 / larger
+    if objective is not JEPA:
+        return big_o(ratio, 1, root ** (L - 1))
+    first = mpf(2 * L - 1) / (2 * L - 2) * delta * root
+    next_weight = weight * mpf(2 * L - 1) / (2 * L - 3) * delta
+    second = next_weight * (1 / rho + mpf(2 * L - 2) ** square / larger) * root**2
+    rest = root**order * (mp.log(epsilon) if L == 2 else 1)
+    return theta(ratio, 1 + first + second, rest)
+
+
+@claim(
+    "new:corollary-3-6-next-term",
+    where="this book",
+    says=r"JEPA, $L\ge2$: the $\Theta(\epsilon^{2/L})$ of (14) is $\frac{2L-1}{2L-3}\Delta\rho"
+    r"\big(\frac1\rho+\frac1{(2L-2)^2\rho'}\big)\epsilon^{2/L}$, up to $\Theta(\epsilon^{3/L})$, "
+    r"for $L=2$ times $\log\epsilon$; positive for all $\rho'>\rho$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=RATIO,
+    check=ratio_check(DEPTHS),
+    mutants=[
+        lambda *a: second_order(*a, square=-1),
+        lambda *a: second_order(*a, square=2),
+        lambda *a: second_order(*a, weight=-1),
+        lambda *a: second_order(*a, order=2),
+        lambda *a: second_order(*a, order=4),
+    ],
+)
+def ratio_to_second_order(ratio, objective, L, rho, larger, epsilon):
+    return second_order(ratio, objective, L, rho, larger, epsilon)
+
+
+TURNS = {2: 0.938, 3: 0.761, 4: 0.611, 5: 0.500, 6: 0.419}
+
+
+@claim(
+    "new:mae-order-in-rho",
+    where="this book",
+    says=r"MAE at equal $\lambda$ as $\epsilon\to0$: the larger $\rho$ goes first (by a constant "
+    r"time) if $p$ is above $0.938,\,0.761,\,0.611,\,0.500,\,0.419$ for $L=2,\dots,6$, the "
+    r"smaller $\rho$ if it is below, and at $L=1$ for every $p$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=RATIO,
+    check=mae_order_check,
+    mutants=[
+        lambda L, p: L > 1 and p < TURNS[L],
+        lambda L, p: p > TURNS.get(L, 0.99) + 0.002,
+        lambda L, p: p > TURNS.get(L, 0.99) - 0.002,
+        lambda L, p: p > TURNS.get(L, 0.5),
+        lambda L, p: L > 1,
+    ],
+)
+def larger_rho_first(L, p):
+    return L > 1 and p > TURNS[L]
 
 
 @claim(

@@ -3,15 +3,17 @@
 from mpmath import mp, mpf
 
 from jepabook import JEPA, MAE
-from jepabook.claims.appendix_b2_times import jepa_sum
 from jepabook.claims.checks_orders import (
     DEPTHS,
     admissible,
     big_o,
+    exactly,
     order_check,
     ratio_check,
     theta,
 )
+from jepabook.claims.critical_time_expansion import expansion
+from jepabook.claims.jepa_times import jepa_sum
 from jepabook.claims.ledger import CORRECTED, FAILS, HOLDS, Erratum, claim
 
 TIMES = "Section 3.1"
@@ -19,6 +21,15 @@ RATIOS = "Section 3.2"
 JEPA_TIME = "05-when-is-a-feature-learned#jepa-critical-time"
 MAE_TIME = "05-when-is-a-feature-learned#mae-critical-time"
 RATIO = "05-when-is-a-feature-learned#ratios"
+
+
+def jepa_time_check(statement):
+    """Statements (feature) -> Estimate; its approximation is also the start of `expansion`."""
+
+    def start(f):
+        return exactly(statement(f).approximation, mp.fsum(expansion(f, 2 * f.L - 1)))
+
+    return order_check(JEPA)(statement) and order_check(JEPA)(start)
 
 
 @claim(
@@ -29,7 +40,7 @@ RATIO = "05-when-is-a-feature-learned#ratios"
     methods="N",
     verdict=HOLDS,
     chapter=JEPA_TIME,
-    check=order_check(JEPA),
+    check=jepa_time_check,
     mutants=[
         lambda f: theta(f.t, jepa_sum(f, power=1), mp.log(f.epsilon)),
         lambda f: theta(f.t, jepa_sum(f, cut=1), mp.log(f.epsilon)),
@@ -67,12 +78,12 @@ def jepa_order(f, power=1):
     erratum=Erratum(
         lambda f: big_o(f.t, jepa_sum(f), jepa_order(f)),
         says=r"The remainder is $O\big(\lvert\log\epsilon\rvert+p^{-(2L-1)/L}+\log\frac1{1-p}"
-        r"\big)$. So (12) holds with $O(\log\epsilon)$ just if $p\ge c\lvert\log\epsilon"
+        r"\big)$. So (12) holds with $O(\log\epsilon)$ exactly if $p\ge c\lvert\log\epsilon"
         r"\rvert^{-L/(2L-1)}$ and $1-p\ge\epsilon^K$ for some $c,K>0$, and with "
         r"$\Theta(\log\epsilon)$ at constant $p$.",
         consequence=r"In the rest of (81) only the leading term is safe: with $p^{1/L}=\epsilon^"
         r"\beta$ the terms with $n\le\beta L(2L-1)$ drown in a remainder $\Theta(\epsilon^{-"
-        r"\beta(2L-1)})$. For a constant p, the case that the paper uses, the theorem stands.",
+        r"\beta(2L-1)})$. For a constant $p$, the case that the paper uses, the theorem stands.",
         changes_result=True,
     ),
 )
@@ -103,9 +114,9 @@ def mae_leading(f, power=0):
         lambda f: big_o(f.t, mae_leading(f), 1),
         says=r"$O(1)$: the constant $\frac\gamma{(L-1)\lambda}$ of (111) is zero at one $p$ for "
         r"each $L$, whatever $\rho$: $p=0.938,\,0.761,\,0.611,\,0.500,\,0.419$ for $L=2,\dots,6$.",
-        consequence=r"None for the order of learning; but at $L=5$, $p=\frac12$ the leading term "
-        r"alone is accidentally exact, and on either side the small preference of MAE for $\rho$ "
-        r"changes sign.",
+        consequence=r"Nothing at leading order; but at $L=5$, $p=\frac12$ the leading term "
+        r"alone is nearly exact by accident. The order in $\rho$ turns at this $p$: see "
+        r"`new:mae-order-in-rho`.",
     ),
 )
 def mae_critical_time(f):
@@ -134,10 +145,10 @@ def mae_order(f, power=1):
     ],
     erratum=Erratum(
         lambda f: big_o(f.t, mae_leading(f), mae_order(f)),
-        says=r"The remainder is $O\big(p^{-(L-1)/L}+\log\frac1{1-p}\big)$; it is $O(1)$ just if "
+        says=r"The remainder is $O\big(p^{-(L-1)/L}+\log\frac1{1-p}\big)$; it is $O(1)$ exactly if "
         r"$p$ stays away from 0 and 1.",
         consequence=r"In the range (109) the leading term is safe, its remainder $\Theta(1)$ is "
-        r"not: it is $\Theta(\epsilon^{-\beta})$ at either end. For a constant p, the case that "
+        r"not: it is $\Theta(\epsilon^{-\beta})$ at either end. For a constant $p$, the case that "
         r"the paper uses, the theorem stands, with (13) as corrected.",
         changes_result=True,
     ),
@@ -177,10 +188,11 @@ RATIO_MUTANTS = [
 RATIO_ERRATUM = Erratum(
     ratio_from_depth_two,
     says=r"For $L\ge2$, at the same constant $p$, and with $O(\epsilon^{(L-1)/L})$ for MAE, whose "
-    r"coefficient is zero at the $p$ given with (13). The JEPA half is then right, $\Theta$ "
-    r"included: its next coefficient is positive for all $\rho'>\rho$.",
-    consequence=r"At $L=1$ the JEPA half divides by zero and the MAE half says nothing; "
-    r"`new:corollary-3-6-l1` has that case, `new:range-of-p` the $p$ that may go to 0 or 1.",
+    r"coefficient is zero at the $p$ given with (13). The JEPA half is then right: its next "
+    r"coefficient, in `new:corollary-3-6-next-term`, is never zero.",
+    consequence=r"At $L=1$ the JEPA half divides by zero and the MAE half, $1+\Theta(1)$, is "
+    r"false: the ratio tends to 1; `new:corollary-3-6-l1` has that case, `new:range-of-p` the $p$ "
+    r"that may go to 0 or 1.",
 )
 
 

@@ -156,7 +156,7 @@ def collect(modules):
 
 
 def decide(claim):
-    """Run a claim's check on the statement as printed, and on its correction; return the verdict."""
+    """Run a claim's check on its statement as printed and on its correction; return the verdict."""
     if claim.check(claim.statement):
         return DEFINITION if claim.definition else HOLDS
     if claim.erratum is not None and claim.check(claim.erratum.statement):

@@ -13,7 +13,7 @@ DEPTH, WIDTH, EPSILON, RUNS = 3, 3, 0.1, 6
 
 @cache
 def _runs():
-    """Orientation at the start, and excess of the MAE loss late in training, for random decoders."""
+    """For random decoders: orientation at the start and late, and the late excess of the loss."""
     spectrum = FeatureSpectrum(lam=[0.9, 1.1, 1.3], rho=[1.0, 0.8, 0.5])
     xx, yx = spectrum.covariances()
     half = critical_time.exact(MAE, spectrum.lam, spectrum.rho, DEPTH, EPSILON).max()

@@ -58,9 +58,7 @@ def errata(results):
             groups.setdefault(key, []).append(claim)
     sections = []
     for (where, verdict, says, consequence, _), claims in groups.items():
-        names = ", ".join(
-            f"[{label(claim.id)}]{{#erratum-{anchor(claim.id)}}}" for claim in claims
-        )
+        names = ", ".join(f"[{label(claim.id)}]{{#erratum-{anchor(claim.id)}}}" for claim in claims)
         rows = ", ".join(f"[{label(c.id)}](ledger.ipynb#{anchor(c.id)})" for c in claims)
         sections.append(
             f"**{names}**, {where}: *{verdict}*\n"

@@ -173,8 +173,8 @@ def leading(f, value):
 @claim(
     "eq:121",
     where=WHERE,
-    says=r"$t^*\approx\frac{\lvert\log\epsilon\rvert}\lambda$ to leading order (what is left "
-    r"tends to $\frac1{2\lambda}\log\frac{\rho p^2}{1-p^2}$: at $L=1$ the constant has $\rho$).",
+    says=r"$t^*\approx\frac{\lvert\log\epsilon\rvert}\lambda$ to leading order; by `new:expansion` "
+    r"the next term is $\frac1{2\lambda}\log\frac{\rho p^2}{1-p^2}$.",
     methods="N",
     verdict=HOLDS,
     chapter=TIME,

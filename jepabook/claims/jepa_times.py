@@ -3,7 +3,6 @@
 from mpmath import mp
 
 from jepabook import JEPA
-from jepabook.claims.appendix_b2 import antiderivative, excess, right_start
 from jepabook.claims.checks_orders import (
     DEPTHS,
     admissible,
@@ -13,6 +12,8 @@ from jepabook.claims.checks_orders import (
     theta,
 )
 from jepabook.claims.checks_solutions import equation_check, separates_check
+from jepabook.claims.jepa_integral import antiderivative
+from jepabook.claims.jepa_solution import excess, right_start
 from jepabook.claims.ledger import FAILS, HOLDS, Erratum, claim
 
 WHERE = "Appendix B.2"
@@ -175,11 +176,12 @@ def laurent_to_next_order(f):
     ],
     erratum=Erratum(
         laurent_to_next_order,
-        says=r"The remainder is $\frac L{\sigma^2\rho^{2L}}\big(I_L(p^{1/L})+\log\rho\big)+\Theta("
-        r"\epsilon^{1/L})$, for every $p$. It is $O(1)$ just if $p$ stays away from 0 and 1, and "
-        r"$\Theta(1)$ then except at the one $p$ with $I_L(p^{1/L})=-\log\rho$; under (81) it is "
-        r"$\Theta(\epsilon^{-\beta(2L-1)})$ near 0 and $\Theta(\epsilon^{-\beta})$ near 1.",
-        consequence="The range (81) protects the leading term only; for a constant p, the case "
+        says=r"The remainder is $\frac L{\sigma^2\rho^{2L}}\big(I_L(p^{1/L})+\log\rho\big)+"
+        r"\Theta(\epsilon^{1/L})$, for every $p$. It is $O(1)$ exactly if $p$ stays away from 0 "
+        r"and 1, and $\Theta(1)$ then except at the one $p$ with $I_L(p^{1/L})=-\log\rho$; under "
+        r"(81) it is $\Theta(\epsilon^{-\beta(2L-1)})$ near 0 and $\Theta(\epsilon^{-\beta})$ "
+        r"near 1.",
+        consequence="The range (81) protects the leading term only; for a constant $p$, the case "
         "that the paper uses, the expansion stands.",
         changes_result=True,
     ),

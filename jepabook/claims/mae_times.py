@@ -1,9 +1,8 @@
-"""Appendix B.3: the critical time of MAE for L > 1, eqs. (102)-(114), Lemma B.9, Theorem B.10."""
+"""Appendix B.3: the critical time of MAE for L > 1, eqs. (102)-(111), Lemma B.9."""
 
 from mpmath import mp, mpf
 
 from jepabook import MAE
-from jepabook.claims.appendix_b3 import elapsed, integral, variable
 from jepabook.claims.checks_orders import (
     DEPTHS,
     admissible,
@@ -15,20 +14,16 @@ from jepabook.claims.checks_orders import (
     subleading_check,
     theta,
 )
-from jepabook.claims.checks_solutions import DEEP, equation_check, lerch_check, total
+from jepabook.claims.checks_solutions import DEEP, equation_check, total
 from jepabook.claims.critical_times import mae_leading
 from jepabook.claims.ledger import CORRECTED, HOLDS, Erratum, claim
+from jepabook.claims.mae_solution import integral, start_constant, variable
 from jepabook.claims.scalar_features import antiderivative, lerch
 
 WHERE = "Appendix B.3"
 TIME = "05-when-is-a-feature-learned#mae-critical-time"
 SOLUTION = "04-solving-the-dynamics#mae-solution"
 LARGER_DEPTHS = DEPTHS[1:]
-
-
-def start_constant(f):
-    """C = I(u_0), (101)."""
-    return integral(f.L, variable(f, f.epsilon))
 
 
 @claim(
@@ -318,115 +313,3 @@ def gamma(f, sign=1):
 def critical_time_to_next_order(f):
     constant = gamma(f) / ((f.L - 1) * f.lam)
     return theta(f.t, mae_leading(f) + constant, f.epsilon ** (mpf(2) / f.L))
-
-
-def implicit(f, phi, sign=-1, weight=1):
-    """t and the right side of (112) with C = I(psi(0)) and a given Phi; or a near miss."""
-    a = mpf(1 - f.L) / (1 + f.L)
-    psi = f.rho**a * mp.root(f.w, f.L) ** (f.L - 1)
-    scale = f.rho ** (-sign * a) * f.L / f.lam
-    second = weight / ((f.L + 1) * psi) * phi(psi ** (mpf(f.L + 1) / (f.L - 1)), 1, a)
-    return f.t, scale * (sign * start_constant(f) / (f.L - 1) + second)
-
-
-def right_lerch(z, s, a):
-    """(95) at s = 1."""
-    return lerch(z, a)
-
-
-def printed_lerch(z, s, a):
-    """(113) as printed, with exponent a; complex for a < 0."""
-    return total(lambda n: z**n / mp.power(a + n, a))
-
-
-EXPONENT = r"$\Phi(z,s,a)=\sum_{n\ge0}\frac{z^n}{(a+n)^s}$, as in (95)."
-SOLUTION_MUTANTS = [
-    lambda f: implicit(f, right_lerch, sign=1),
-    lambda f: implicit(f, right_lerch, weight=mpf(f.L + 1) / f.L),
-    lambda f: implicit(f, lambda z, s, a: lerch(z, a + 1)),
-    lambda f: implicit(f, lambda z, s, a: lerch(z, -a)),
-]
-
-
-@claim(
-    "eq:112",
-    where=WHERE,
-    says=r"$t=-\rho^{\frac{1-L}{L+1}}\frac{CL}{\lambda(L-1)}+\rho^{\frac{1-L}{L+1}}\frac "
-    r"L{\lambda(L+1)\psi}\Phi\big(\psi^{\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$ with "
-    r"$C=I(\psi(0))$, of which (105) gives the leading term.",
-    methods="N",
-    verdict=HOLDS,
-    chapter=SOLUTION,
-    check=equation_check(MAE, DEEP),
-    mutants=SOLUTION_MUTANTS,
-)
-def implicit_solution(f):
-    a = mpf(1 - f.L) / (1 + f.L)
-    psi = f.rho**a * f.w ** (mpf(f.L - 1) / f.L)
-    first = -(f.rho**a) * start_constant(f) * f.L / (f.lam * (f.L - 1))
-    phi = lerch(psi ** (mpf(f.L + 1) / (f.L - 1)), a)
-    return f.t, first + f.rho**a * f.L / (f.lam * (f.L + 1) * psi) * phi
-
-
-@claim(
-    "eq:113",
-    where=WHERE,
-    says=r"The Lerch transcendent, as printed: $\Phi(z,s,a)=\sum_{n\ge0}\frac{z^n}{(a+n)^a}$.",
-    methods="NR",
-    verdict=CORRECTED,
-    chapter=SOLUTION,
-    check=lerch_check,
-    mutants=[
-        lambda z, s, a: total(lambda n: z**n / (a + n) ** (s + 1)),
-        lambda z, s, a: total(lambda n: z**n / (a + n) ** s, start=1),
-        lambda z, s, a: total(lambda n: z**n / (s + n) ** a),
-    ],
-    erratum=Erratum(
-        lambda z, s, a: total(lambda n: z**n / (a + n) ** s),
-        says="The exponent is $s$: " + EXPONENT,
-        consequence="A misprint: (95) has it right. (The theorem also calls its arguments "
-        "$z,a,q$.)",
-    ),
-)
-def printed_definition(z, s, a):
-    return printed_lerch(z, s, a)
-
-
-@claim(
-    "thm:B.10",
-    where=WHERE,
-    says=r"For $L>1$ the MAE equation is solved, implicitly in $\psi=\rho^{\frac{1-L}{L+1}}\bar w^{"
-    r"\frac{L-1}L}$, by (112), with $\Phi$ as (113) defines it.",
-    methods="N",
-    verdict=CORRECTED,
-    chapter=SOLUTION,
-    check=equation_check(MAE, DEEP),
-    mutants=SOLUTION_MUTANTS,
-    erratum=Erratum(
-        lambda f: implicit(f, right_lerch),
-        says="With " + EXPONENT,
-        consequence=r"Only the definition of $\Phi$ is misprinted; (112) is right. Its $C$ is "
-        r"$I(\psi(0))$; the proof's (105) gives it up to $\Theta(\epsilon^{2/L})$ only.",
-    ),
-)
-def mae_dynamics(f):
-    return implicit(f, printed_lerch)
-
-
-@claim(
-    "eq:114",
-    where=WHERE,
-    says=r"$-\rho^{-\frac{1-L}{L+1}}\frac{\lambda(1-L)}Lt=-C+\frac{L-1}{u(L+1)}\Phi\big(u^{"
-    r"\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$.",
-    methods="N",
-    verdict=HOLDS,
-    chapter=SOLUTION,
-    check=equation_check(MAE, DEEP),
-    mutants=[
-        lambda f: (-elapsed(f), -start_constant(f) + integral(f.L, f.star)),
-        lambda f: (elapsed(f, rho_sign=1), -start_constant(f) + integral(f.L, f.star)),
-        lambda f: (elapsed(f), start_constant(f) + integral(f.L, f.star)),
-    ],
-)
-def solution_rearranged(f):
-    return elapsed(f), -start_constant(f) + integral(f.L, f.star)

@@ -1,4 +1,4 @@
-"""Appendix B.3: the MAE equation solved for L > 1, eqs. (89)-(101), Lemma B.8; elementary form."""
+"""Appendix B.3: the MAE equation solved for L > 1, eqs. (96)-(101), (112)-(114), Theorem B.10."""
 
 from mpmath import mp, mpf
 
@@ -8,8 +8,6 @@ from jepabook.claims.checks_solutions import (
     DEEP,
     elementary_check,
     equation_check,
-    geometric_check,
-    integral_check,
     lerch_check,
     power_integral_check,
     separates_check,
@@ -19,181 +17,8 @@ from jepabook.claims.ledger import CORRECTED, DEFINITION, HOLDS, Erratum, claim
 from jepabook.claims.scalar_features import lerch
 
 WHERE = "Appendix B.3"
-INTEGRAL = "04-solving-the-dynamics#mae-integral"
 SOLUTION = "04-solving-the-dynamics#mae-solution"
 ELEMENTARY = "04-solving-the-dynamics#elementary-form"
-
-# 2 + 1/n are the exponents at which the lemma divides by zero
-ALPHAS = (2.5, 2.7, 3, 4.25)
-
-
-def power_term(u, exponent):
-    """The antiderivative of psi^(exponent - 1) at u: a logarithm if the exponent is 0."""
-    return u**exponent / exponent if exponent else mp.log(u)
-
-
-def all_exponents(alpha, delta, u, first=0, shift=1, sign=1):
-    """The corrected (89), (91)-(94), valid for every alpha > 2, less its value at delta."""
-    return sign * total(
-        lambda n: (
-            power_term(u, n * (alpha - 2) - shift) - power_term(delta, n * (alpha - 2) - shift)
-        ),
-        first,
-    )
-
-
-EXCEPTION = (
-    r"Not for $\alpha=2+\frac1n$, $n=1,2,\dots$, where the $n$-th term divides by zero: there it "
-    r"is $\log u$."
-)
-NOT_USED = (
-    r"None for the paper, which uses $\frac1{\alpha-2}=\frac{L-1}{L+1}$, never an integer for "
-    r"$L>1$. The exception is the logarithm of Lemma B.6 and of $L=1$ in Appendix B.4."
-)
-SERIES_MUTANTS = [
-    lambda alpha, delta, u: all_exponents(alpha, delta, u, first=1),
-    lambda alpha, delta, u: all_exponents(alpha, delta, u, shift=2),
-    lambda alpha, delta, u: all_exponents(alpha, delta, u, sign=-1),
-]
-
-
-@claim(
-    "lemma:B.8",
-    where=WHERE,
-    says=r"For $\alpha>2$ and $0<\delta<u<1$ the integral of $\frac1{\psi^2-\psi^\alpha}$ over "
-    r"$[\delta,u]$ is (89).",
-    methods="NR",
-    verdict=CORRECTED,
-    chapter=INTEGRAL,
-    check=integral_check(ALPHAS),
-    mutants=SERIES_MUTANTS,
-    erratum=Erratum(all_exponents, says=EXCEPTION, consequence=NOT_USED),
-)
-@claim(
-    "eq:89",
-    where=WHERE,
-    says=r"$\int_\delta^u\frac{d\psi}{\psi^2-\psi^\alpha}=\frac1{(\alpha-2)u}\sum_{n\ge0}\frac{"
-    r"u^{n(\alpha-2)}}{n-\frac1{\alpha-2}}+C$ for all $\alpha>2$.",
-    methods="NR",
-    verdict=CORRECTED,
-    chapter=INTEGRAL,
-    check=integral_check(ALPHAS),
-    mutants=SERIES_MUTANTS,
-    erratum=Erratum(all_exponents, says=EXCEPTION, consequence=NOT_USED),
-)
-def power_series(alpha, delta, u):
-    terms = total(lambda n: u ** (n * (alpha - 2)) / (n - 1 / (alpha - 2)))
-    return terms / ((alpha - 2) * u)
-
-
-@claim(
-    "eq:90",
-    where=WHERE,
-    says=r"$\frac1{\psi^2-\psi^\alpha}=\frac1{\psi^2}+\sum_{n\ge1}\psi^{n(\alpha-2)-2}$ for "
-    r"$\alpha>2$, $0<\psi<1$.",
-    methods="N",
-    verdict=HOLDS,
-    chapter=INTEGRAL,
-    check=geometric_check,
-    mutants=[
-        lambda alpha, psi: (geometric(alpha, psi)[0], geometric(alpha, psi)[1] - 1 / psi**2),
-        lambda alpha, psi: (geometric(alpha, psi)[0], geometric(alpha, psi)[1] * psi),
-        lambda alpha, psi: (1 / (psi**2 + psi**alpha), geometric(alpha, psi)[1]),
-    ],
-)
-def geometric(alpha, psi):
-    terms = total(lambda n: psi ** (n * (alpha - 2) - 2), start=1)
-    return 1 / (psi**2 - psi**alpha), 1 / psi**2 + terms
-
-
-@claim(
-    "eq:91",
-    where=WHERE,
-    says=r"(90) integrated term by term: $-\frac1u+\sum_{n\ge1}\frac{u^{n(\alpha-2)-1}}{n("
-    r"\alpha-2)-1}+C_\delta$.",
-    methods="NR",
-    verdict=CORRECTED,
-    chapter=INTEGRAL,
-    check=integral_check(ALPHAS),
-    mutants=SERIES_MUTANTS,
-    erratum=Erratum(all_exponents, says=EXCEPTION, consequence=NOT_USED),
-)
-def integrated_termwise(alpha, delta, u):
-    return -1 / u + total(lambda n: u ** (n * (alpha - 2) - 1) / (n * (alpha - 2) - 1), start=1)
-
-
-@claim(
-    "eq:92",
-    where=WHERE,
-    says=r"The same as one sum, $\sum_{n\ge0}\frac{u^{n(\alpha-2)-1}}{n(\alpha-2)-1}+C_\delta$.",
-    methods="NR",
-    verdict=CORRECTED,
-    chapter=INTEGRAL,
-    check=integral_check(ALPHAS),
-    mutants=SERIES_MUTANTS,
-    erratum=Erratum(all_exponents, says=EXCEPTION, consequence=NOT_USED),
-)
-def one_sum(alpha, delta, u):
-    return total(lambda n: u ** (n * (alpha - 2) - 1) / (n * (alpha - 2) - 1))
-
-
-@claim(
-    "eq:93",
-    where=WHERE,
-    says=r"The same with $\frac1{(\alpha-2)u}$ taken out, which is (89).",
-    methods="NR",
-    verdict=CORRECTED,
-    chapter=INTEGRAL,
-    check=integral_check(ALPHAS),
-    mutants=SERIES_MUTANTS,
-    erratum=Erratum(all_exponents, says=EXCEPTION, consequence=NOT_USED),
-)
-def factored_sum(alpha, delta, u):
-    return power_series(alpha, delta, u)
-
-
-@claim(
-    "eq:94",
-    where=WHERE,
-    says=r"The same as a Lerch transcendent, $I(u)=\frac1{(\alpha-2)u}\Phi\big(u^{\alpha-2},1,-"
-    r"\frac1{\alpha-2}\big)$, printed without the constant.",
-    methods="NR",
-    verdict=CORRECTED,
-    chapter=INTEGRAL,
-    check=integral_check(ALPHAS, constant=False),
-    mutants=SERIES_MUTANTS,
-    erratum=Erratum(
-        all_exponents,
-        says=r"With $+C_\delta$, where $C_\delta$ is minus the right side at $u=\delta$, if $I$ "
-        r"is the "
-        "integral of (89). " + EXCEPTION,
-        consequence=r"None: (98) and (101) mean by $I$ the antiderivative with $C_\delta=0$, for "
-        r"which "
-        r"the formula is right. " + NOT_USED,
-    ),
-)
-def lerch_form(alpha, delta, u):
-    return lerch(u ** (alpha - 2), -1 / (alpha - 2)) / ((alpha - 2) * u)
-
-
-@claim(
-    "eq:95",
-    where=WHERE,
-    says=r"$\Phi(z,s,a)=\sum_{n\ge0}\frac{z^n}{(n+a)^s}$ for $\lvert z\rvert<1$ ($a\ne0,-1,-2,"
-    r"\dots$).",
-    methods="NR",
-    verdict=DEFINITION,
-    definition=True,
-    chapter=INTEGRAL,
-    check=lerch_check,
-    mutants=[
-        lambda z, s, a: total(lambda n: z**n / (n + a) ** s, start=1),
-        lambda z, s, a: total(lambda n: z**n / (n + a + 1) ** s),
-        lambda z, s, a: total(lambda n: z**n / (n + s) ** a),
-    ],
-)
-def lerch_transcendent(z, s, a):
-    return total(lambda n: z**n / (n + a) ** s)
 
 
 def mae_integrand(L, u):
@@ -326,6 +151,11 @@ def vanishing_start(f):
     return variable(f, f.epsilon)
 
 
+def start_constant(f):
+    """C = I(u_0), (101)."""
+    return integral(f.L, variable(f, f.epsilon))
+
+
 def elapsed(f, rho_sign=-1):
     """The term of (97) that grows with time."""
     return -(f.rho ** (rho_sign * mpf(1 - f.L) / (f.L + 1))) * f.lam * (1 - f.L) / f.L * f.t
@@ -347,6 +177,118 @@ def elapsed(f, rho_sign=-1):
 )
 def constant_of_integration(f):
     return integral(f.L, f.star), elapsed(f) + integral(f.L, variable(f, f.epsilon))
+
+
+def implicit(f, phi, sign=-1, weight=1):
+    """t and the right side of (112) with C = I(psi(0)) and a given Phi; or a near miss."""
+    a = mpf(1 - f.L) / (1 + f.L)
+    psi = f.rho**a * mp.root(f.w, f.L) ** (f.L - 1)
+    scale = f.rho ** (-sign * a) * f.L / f.lam
+    second = weight / ((f.L + 1) * psi) * phi(psi ** (mpf(f.L + 1) / (f.L - 1)), 1, a)
+    return f.t, scale * (sign * start_constant(f) / (f.L - 1) + second)
+
+
+def right_lerch(z, s, a):
+    """(95) at s = 1."""
+    return lerch(z, a)
+
+
+def printed_lerch(z, s, a):
+    """(113) as printed, with exponent a; complex for a < 0."""
+    return total(lambda n: z**n / mp.power(a + n, a))
+
+
+EXPONENT = r"$\Phi(z,s,a)=\sum_{n\ge0}\frac{z^n}{(a+n)^s}$, as in (95)."
+SOLUTION_MUTANTS = [
+    lambda f: implicit(f, right_lerch, sign=1),
+    lambda f: implicit(f, right_lerch, weight=mpf(f.L + 1) / f.L),
+    lambda f: implicit(f, lambda z, s, a: lerch(z, a + 1)),
+    lambda f: implicit(f, lambda z, s, a: lerch(z, -a)),
+]
+
+
+@claim(
+    "eq:112",
+    where=WHERE,
+    says=r"$t=-\rho^{\frac{1-L}{L+1}}\frac{CL}{\lambda(L-1)}+\rho^{\frac{1-L}{L+1}}\frac "
+    r"L{\lambda(L+1)\psi}\Phi\big(\psi^{\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$ with "
+    r"$C=I(\psi(0))$, of which (105) gives the leading term.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=SOLUTION,
+    check=equation_check(MAE, DEEP),
+    mutants=SOLUTION_MUTANTS,
+)
+def implicit_solution(f):
+    a = mpf(1 - f.L) / (1 + f.L)
+    psi = f.rho**a * f.w ** (mpf(f.L - 1) / f.L)
+    first = -(f.rho**a) * start_constant(f) * f.L / (f.lam * (f.L - 1))
+    phi = lerch(psi ** (mpf(f.L + 1) / (f.L - 1)), a)
+    return f.t, first + f.rho**a * f.L / (f.lam * (f.L + 1) * psi) * phi
+
+
+@claim(
+    "eq:113",
+    where=WHERE,
+    says=r"The Lerch transcendent, as printed: $\Phi(z,s,a)=\sum_{n\ge0}\frac{z^n}{(a+n)^a}$.",
+    methods="NR",
+    verdict=CORRECTED,
+    chapter=SOLUTION,
+    check=lerch_check,
+    mutants=[
+        lambda z, s, a: total(lambda n: z**n / (a + n) ** (s + 1)),
+        lambda z, s, a: total(lambda n: z**n / (a + n) ** s, start=1),
+        lambda z, s, a: total(lambda n: z**n / (s + n) ** a),
+    ],
+    erratum=Erratum(
+        lambda z, s, a: total(lambda n: z**n / (a + n) ** s),
+        says="The exponent is $s$: " + EXPONENT,
+        consequence="A misprint: (95) has it right. (The theorem also calls its arguments "
+        "$z,a,q$.)",
+    ),
+)
+def printed_definition(z, s, a):
+    return printed_lerch(z, s, a)
+
+
+@claim(
+    "thm:B.10",
+    where=WHERE,
+    says=r"For $L>1$ the MAE equation is solved, implicitly in $\psi=\rho^{\frac{1-L}{L+1}}\bar w^{"
+    r"\frac{L-1}L}$, by (112), with $\Phi$ as (113) defines it.",
+    methods="N",
+    verdict=CORRECTED,
+    chapter=SOLUTION,
+    check=equation_check(MAE, DEEP),
+    mutants=SOLUTION_MUTANTS,
+    erratum=Erratum(
+        lambda f: implicit(f, right_lerch),
+        says="With " + EXPONENT,
+        consequence=r"Only the definition of $\Phi$ is misprinted; (112) is right. Its $C$ is "
+        r"$I(\psi(0))$; the proof's (105) gives it up to $\Theta(\epsilon^{2/L})$ only.",
+    ),
+)
+def mae_dynamics(f):
+    return implicit(f, printed_lerch)
+
+
+@claim(
+    "eq:114",
+    where=WHERE,
+    says=r"$-\rho^{-\frac{1-L}{L+1}}\frac{\lambda(1-L)}Lt=-C+\frac{L-1}{u(L+1)}\Phi\big(u^{"
+    r"\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=SOLUTION,
+    check=equation_check(MAE, DEEP),
+    mutants=[
+        lambda f: (-elapsed(f), -start_constant(f) + integral(f.L, f.star)),
+        lambda f: (elapsed(f, rho_sign=1), -start_constant(f) + integral(f.L, f.star)),
+        lambda f: (elapsed(f), start_constant(f) + integral(f.L, f.star)),
+    ],
+)
+def solution_rearranged(f):
+    return elapsed(f), -start_constant(f) + integral(f.L, f.star)
 
 
 def roots_of_one(L, r, power=2, leading=1, count=None):

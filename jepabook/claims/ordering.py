@@ -1,0 +1,134 @@
+"""Who goes first: the boundary between two features, and what deep encoders order by."""
+
+from itertools import pairwise
+from random import Random
+
+import sympy
+from mpmath import mp, mpf
+
+from jepabook.claims.ledger import HOLDS, claim
+from jepabook.claims.scalar_features import DIGITS, Feature
+from jepabook.objectives import JEPA, MAE
+
+CHAPTER = "06-who-goes-first"
+BOTH = (JEPA, MAE)
+
+
+def _time(objective, depth, lam, rho, epsilon, p):
+    return Feature(objective, depth, lam, rho, epsilon, p ** (mpf(1) / depth)).t
+
+
+def boundary_check(statement):
+    """Statements (g, g') -> the ratio lambda' / lambda at which two features tie.
+
+    g and g' are their critical times at lambda = 1. At the ratio the times agree to 45 digits, and
+    a ratio larger by a millionth lets the second feature go first, a smaller one the first.
+    """
+    random = Random(6)
+    with mp.workdps(DIGITS + 30):
+        for objective in BOTH:
+            for depth in range(1, 7):
+                lam, p = mpf(random.uniform(0.3, 3)), mpf(random.uniform(0.2, 0.9))
+                rho, other = mpf(random.uniform(0.8, 1.5)), mpf(random.uniform(0.4, 0.7))
+                epsilon = p * min(other**depth, 1) * mpf(10) ** random.uniform(-6, -1)
+                known = (rho, epsilon, p), (other, epsilon, p)
+                ratio = statement(*(_time(objective, depth, mpf(1), *k) for k in known))
+                first = _time(objective, depth, lam, *known[0])
+                second = [
+                    _time(objective, depth, lam * ratio * (1 + shift), *known[1])
+                    for shift in (mpf(0), mpf(10) ** -6, -(mpf(10) ** -6))
+                ]
+                tied = abs(second[0] / first - 1) < mpf(10) ** (5 - DIGITS)
+                if not (tied and second[1] < first < second[2]):
+                    return False
+    return True
+
+
+@claim(
+    "new:inversion-boundary",
+    where="this book",
+    says=r"Two features tie exactly at $\lambda'/\lambda=g(\rho')/g(\rho)$, $g$ the critical time "
+    r"at $\lambda=1$; above that the second goes first. JEPA and MAE differ between their ratios.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#boundary",
+    check=boundary_check,
+    mutants=[lambda g, other: g / other, lambda g, other: (other / g) ** 2],
+)
+def tie(g, other):
+    return other / g
+
+
+def deep_check(statement):
+    """Statements (objective, L, lam, sigma2, c) -> the critical time at epsilon = c^L for large L.
+
+    The relative error halves, within 20 %, each time the depth doubles.
+    """
+    with mp.workdps(DIGITS):
+        for objective in BOTH:
+            for lam, rho, c in (("1.3", "0.8", "0.5"), ("0.7", "1.1", "0.3")):
+                lam, rho, c = mpf(lam), mpf(rho), mpf(c)
+                errors = [
+                    statement(objective, depth, lam, lam / rho, c)
+                    / _time(objective, depth, lam, rho, c**depth, mpf("0.5"))
+                    - 1
+                    for depth in (100, 200, 400)
+                ]
+                if not all(1.6 < a / b < 2.4 for a, b in pairwise(errors)):
+                    return False
+    return True
+
+
+@claim(
+    "new:deep-limit",
+    where="this book",
+    says=r"At fixed $c=\epsilon^{1/L}<\min(1,\rho)$, as $L\to\infty$: $t^*_{jepa}=\frac{c^{1-2L}}"
+    r"{2(\lambda-c\sigma^2)}(1+O(\frac1L))$ and $t^*_{mae}=\frac{c^{1-L}}\lambda(1+O(\frac1L))$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#deep-limit",
+    check=deep_check,
+    mutants=[
+        lambda o, L, lam, sigma2, c: deep_time(o, L, lam, 0, c),
+        lambda o, L, lam, sigma2, c: deep_time(o, L, lam, sigma2, c) * (2 if o is JEPA else 1),
+        lambda o, L, lam, sigma2, c: deep_time(o, L, lam, sigma2 * c, c),
+        lambda o, L, lam, sigma2, c: deep_time(o, L, lam, sigma2, c) * (c if o is MAE else 1),
+    ],
+)
+def deep_time(objective, L, lam, sigma2, c):
+    if objective is JEPA:
+        return c ** (1 - 2 * L) / (2 * (lam - c * sigma2))
+    return c ** (1 - L) / lam
+
+
+def initial_velocity_check(statement):
+    """Statements (objective, L, lam, sigma2, c) -> dw/dt at w = c^L, identically in all symbols."""
+    L, lam, sigma2, c = sympy.symbols("L lambda sigma2 c", positive=True)
+    for objective in BOTH:
+        w = c**L
+        velocity = lam * w ** (objective.base_exponent - 1 / L) - sigma2 * w**3
+        difference = sympy.powsimp(sympy.expand(velocity - statement(objective, L, lam, sigma2, c)))
+        if sympy.simplify(difference) != 0:
+            return False
+    return True
+
+
+@claim(
+    "new:initial-velocity",
+    where="this book",
+    says=r"With $\epsilon=c^L$, at $t=0$: $\dot w=c^{3L-1}(\lambda-c\,\sigma^2)$ for JEPA and "
+    r"$\dot w=c^{2L-1}(\lambda-c^{L+1}\sigma^2)$ for MAE.",
+    methods="S",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#deep-limit",
+    check=initial_velocity_check,
+    mutants=[
+        lambda o, L, lam, sigma2, c: initial_velocity(o, L, lam, sigma2 * c, c),
+        lambda o, L, lam, sigma2, c: initial_velocity(o, L, lam, -sigma2, c),
+        lambda o, L, lam, sigma2, c: c * initial_velocity(o, L, lam, sigma2, c),
+    ],
+)
+def initial_velocity(objective, L, lam, sigma2, c):
+    if objective is JEPA:
+        return c ** (3 * L - 1) * (lam - c * sigma2)
+    return c ** (2 * L - 1) * (lam - c ** (L + 1) * sigma2)
