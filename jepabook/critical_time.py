@@ -184,9 +184,9 @@ def inversion_boundary(objective, rho, rho_other, depth, epsilon, fraction=0.5):
 def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
     """The initial scales at which JEPA learns a feature of larger lam and smaller rho last (ours).
 
-    JEPA's `inversion_boundary` is 1 at epsilon = 0, rises to one maximum and falls to 0 where the
-    start reaches `fraction` of the smaller fixed point; the scales in question are those at which
-    it exceeds lam_ratio.
+    JEPA's `inversion_boundary` is 1 at epsilon = 0, rises to one maximum (found numerically, not
+    proved) and falls to 0 where the start reaches `fraction` of the smaller fixed point; the scales
+    in question are those at which it exceeds lam_ratio.
 
     Parameters
     ----------
@@ -220,9 +220,8 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
         return boundary - lam_ratio
 
     lowest, edge = np.log(1e-140), highest - 1e-9
-    peak = minimize_scalar(
-        lambda x: -excess(x), bounds=(highest - 6 * depth, edge), method="bounded"
-    ).x
+    bounds = (max(highest - 6 * depth, lowest), edge)
+    peak = minimize_scalar(lambda x: -excess(x), bounds=bounds, method="bounded").x
     if excess(peak) <= 0:
         return np.nan, np.nan
     low = 0.0 if excess(lowest) > 0 else np.exp(brentq(excess, lowest, peak))

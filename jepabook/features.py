@@ -92,3 +92,28 @@ def distribution(number, count, lam=(0.5, 1.5), rho=(0.5, 1.5)):
     count = _validate.integer("count", count)
     lam_values, rho_values = np.linspace(*lam, count), np.linspace(*rho, count)
     return FeatureSpectrum(lam_values, rho_values if number == 1 else rho_values[::-1])
+
+
+def figure_2_families(count=6):
+    """The three families of Figure 2, at values of ours: the paper gives none.
+
+    Parameters
+    ----------
+    count : int
+        Number of features in each.
+
+    Returns
+    -------
+    dict of str to (FeatureSpectrum, ndarray)
+        The features, and the values along which they are told apart: lam from 0.5 to 1.5 at
+        rho = 1; rho from 0.5 to 1 at lam = 1 (also for Figure 4); lam from 0.9 to 1.1 while rho
+        falls from 1 to 0.5.
+    """
+    count = _validate.integer("count", count, 2)
+    one, rho = np.ones(count), np.linspace(0.5, 1.0, count)
+    wide, narrow = np.linspace(0.5, 1.5, count), np.linspace(0.9, 1.1, count)
+    return {
+        "lambda varies, rho = 1": (FeatureSpectrum(wide, one), wide),
+        "rho varies, lambda = 1": (FeatureSpectrum(one, rho), rho),
+        "lambda up, rho down": (FeatureSpectrum(narrow, rho[::-1]), narrow),
+    }

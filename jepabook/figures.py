@@ -41,7 +41,7 @@ def palette(objective):
     """A colour map for families of curves: faint for the lowest value, strong for the highest."""
     red, green, blue = (int(COLOURS[objective][i : i + 2], 16) / 255 for i in (1, 3, 5))
     base = np.array([red, green, blue])
-    stops = [0.55 * _WHITE + 0.45 * base, base, 0.55 * base + 0.45 * _BLACK]
+    stops = [0.33 * _WHITE + 0.67 * base, base, 0.45 * base + 0.55 * _BLACK]
     return LinearSegmentedColormap.from_list(objective.name, stops)
 
 

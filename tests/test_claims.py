@@ -6,7 +6,7 @@ import json
 import pytest
 
 from jepabook import JEPA, claims
-from jepabook.claims import __main__, balance, checks, flows
+from jepabook.claims import __main__, balance, checks, flows, pages
 from jepabook.claims.ledger import (
     CORRECTED,
     DEFINITION,
@@ -139,9 +139,8 @@ def test_exit_code_1_when_a_recorded_verdict_is_altered(monkeypatch, capsys, opt
     assert CORRECTED in capsys.readouterr().out
 
 
-def test_verify_names_what_has_changed(monkeypatch, capsys):
-    claims.verify(QUICK)
-    assert capsys.readouterr().out.split() == [QUICK, *CORRECTED.split()]
+def test_verify_names_what_has_changed(monkeypatch):
+    assert repr(claims.verify(QUICK)) == f"{CORRECTED}: {QUICK}"
     altered = dataclasses.replace(BOOK[QUICK], verdict=HOLDS)
     monkeypatch.setattr(claims, "book", lambda: {QUICK: altered})
     with pytest.raises(AssertionError, match=f"{QUICK}: {CORRECTED}"):
@@ -211,3 +210,18 @@ def test_duplicate_id_is_refused():
     module.twice = twice
     with pytest.raises(ValueError, match="new:twice"):
         collect([module])
+
+
+def test_verdicts_are_links_to_the_rows_of_the_ledger_in_a_notebook():
+    shown = claims.verify("eq:1", QUICK)._repr_markdown_()
+    assert "[(1)](ledger.ipynb#eq-1)" in shown
+    assert pages.table(claims.run(["eq:1"])).count("[(1)]{#eq-1}") == 1
+
+
+def test_rows_stand_in_the_order_of_the_paper_and_ours_last():
+    ids = list(BOOK)
+    numbers = [int(id[3:]) for id in ids if id.startswith("eq:")]
+    assert numbers == sorted(numbers)
+    ours = [id.startswith("new:") for id in ids]
+    assert ours == sorted(ours)
+    assert ids.index("lemma:B.6") < ids.index("eq:69") and ids.index("eq:121") < ids.index("fig:2")

@@ -29,6 +29,7 @@ from jepabook.claims import (
     shared_form,
 )
 from jepabook.claims.ledger import collect, decide
+from jepabook.claims.pages import Verdicts
 
 
 def book():
@@ -87,7 +88,14 @@ def run(ids=None):
 
 
 def verify(*ids):
-    """Decide the claims named and print one line each; AssertionError if a verdict has changed."""
-    for claim, verdict in run(ids):
+    """Decide the claims named; AssertionError if a verdict differs from the recorded one.
+
+    Returns
+    -------
+    pages.Verdicts
+        Which claim has which verdict: with links to the ledger's rows where a notebook shows it.
+    """
+    results = run(ids)
+    for claim, verdict in results:
         assert verdict == claim.verdict, f"{claim.id}: {verdict}, recorded as {claim.verdict}"
-        print(f"{claim.id:<14} {verdict}")
+    return Verdicts(tuple((claim.id, verdict) for claim, verdict in results))

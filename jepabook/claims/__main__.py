@@ -1,7 +1,9 @@
 """Print the ledger: ``python -m jepabook.claims [--json] [id ...]``."""
 
 import argparse
+import inspect
 import json
+import os
 import sys
 
 from jepabook import claims
@@ -35,7 +37,8 @@ def _row(claim, verdict):
         "recorded": claim.verdict,
         "methods": list(claim.methods),
         "chapter": claim.chapter,
-        "check": f"{claim.check.__module__}.{claim.check.__qualname__}",
+        "statement": f"{claim.statement.__module__}.{claim.statement.__qualname__}",
+        "line": inspect.getsourcelines(claim.statement)[1],
         "mutants": len(claim.mutants),
     }
     if claim.erratum is not None:
@@ -45,4 +48,10 @@ def _row(claim, verdict):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)

@@ -140,7 +140,10 @@ def claim(
 
 
 def collect(modules):
-    """The claims made in `modules`, by id, in the order of modules and of lines."""
+    """The claims made in `modules`, by id: equations by number, ours last.
+
+    Other items stand before the equation that follows them in their module.
+    """
     entries = [
         entry
         for module in modules
@@ -152,7 +155,12 @@ def collect(modules):
     if len(book) < len(entries):
         ids = [entry.id for entry in entries]
         raise ValueError(f"ids must be unique, got {sorted({i for i in ids if ids.count(i) > 1})}")
-    return book
+    places, place = {}, 1000.0
+    for entry in reversed(entries):
+        kind, _, number = entry.id.partition(":")
+        place = float(number) if kind == "eq" else place
+        places[entry.id] = float("inf") if kind == "new" else place - (0 if kind == "eq" else 0.5)
+    return {id: book[id] for id in sorted(book, key=places.get)}
 
 
 def decide(claim):

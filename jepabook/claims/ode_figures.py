@@ -3,18 +3,16 @@
 import numpy as np
 from scipy.stats import kendalltau
 
-from jepabook import JEPA, MAE, critical_time
+from jepabook import JEPA, MAE, FeatureSpectrum, critical_time
 from jepabook.claims.ledger import HOLDS, claim
+from jepabook.features import figure_2_families
 
 EPSILON = 1e-3
-UNIT = np.linspace(-1, 1, 11)
-WIDE = 1 + 0.5 * UNIT  # 0.5 ... 1.5
-NARROW = 1 + 0.05 * UNIT  # 0.95 ... 1.05
 
 
-def half_times(objective, lam, rho, depth):
+def half_times(objective, spectrum, depth):
     """Times to half of the final size, in the paper's clock."""
-    return critical_time.exact(objective, lam, rho, depth, EPSILON, fraction=0.5)
+    return critical_time.exact(objective, spectrum.lam, spectrum.rho, depth, EPSILON)
 
 
 def spread(times):
@@ -28,61 +26,79 @@ def order(times, along):
 
 
 def figure_2_check(statement):
-    """Statements () -> {panel: (lam, rho, tau for JEPA, tau for MAE)} at L = 5.
+    """Statements (family) -> tau for JEPA, tau for MAE, at L = 5; or the family to use instead.
 
-    tau orders the half-times along lambda, or along rho where lambda is constant; None says that
-    the objective learns all at one time: its spread is below 1 % and 1 % of the other's.
+    tau orders the half-times along what varies; None says that the objective learns all at one
+    time: its spread is below 1 % and 1 % of the other's.
     """
-
-    def holds(lam, rho, *expected):
-        along = rho if np.ptp(lam) == 0 else lam
-        times = [half_times(objective, lam, rho, 5) for objective in (JEPA, MAE)]
+    for name, (spectrum, along) in figure_2_families().items():
+        expected = statement(name)
+        times = [half_times(objective, spectrum, 5) for objective in (JEPA, MAE)]
         spreads = [spread(t) for t in times]
-        return all(
-            spreads[i] < min(0.01, spreads[1 - i] / 100)
-            if tau is None
-            else order(times[i], along) == tau
-            for i, tau in enumerate(expected)
-        )
-
-    return all(holds(*panel) for panel in statement().values())
-
-
-ONE = np.ones_like(UNIT)
+        for i, tau in enumerate(expected):
+            if tau is None and not spreads[i] < min(0.01, spreads[1 - i] / 100):
+                return False
+            if tau is not None and order(times[i], along) != tau:
+                return False
+    return True
 
 
 @claim(
     "fig:2",
     where="Figure 2",
-    says=r"$L=5$, half-times, our values ($\epsilon=10^{-3}$): at $\rho=1$ both learn in the order "
-    r"of $\lambda$; at $\lambda=1$ JEPA in the order of $\rho$ (spread 89 %), MAE at nearly one "
-    r"time (0.07 %). With $\lambda$ up and $\rho$ down the orders are opposite, but only where "
-    r"$\lambda$ varies little (±5 %) against $\rho$ (±50 %).",
+    says=r"$L=5$: both objectives learn in the order of $\lambda$ at $\rho=1$; at $\lambda=1$ JEPA "
+    r"in the order of $\rho$, MAE all at nearly one time; with $\lambda$ up and $\rho$ down the "
+    r"orders are opposite. (Values of $\lambda$, $\rho$, $\epsilon$ ours: the paper gives none.)",
     methods="E",
     verdict=HOLDS,
     chapter="03-where-training-ends#figure-2",
     check=figure_2_check,
     mutants=[
-        lambda: {"b, e": (ONE, WIDE, -1, -1)},
-        lambda: {"b, e": (ONE, WIDE, None, -1)},
-        lambda: {"c, f": (NARROW, WIDE[::-1], -1, -1)},
-        # with lambda from 0.5 to 1.5 the order is not inverted
-        lambda: {"c, f": (WIDE, WIDE[::-1], 1, -1)},
+        lambda name: {"rho varies, lambda = 1": (-1, -1)}.get(name, figure_2(name)),
+        lambda name: {"rho varies, lambda = 1": (None, -1)}.get(name, figure_2(name)),
+        lambda name: {"lambda up, rho down": (-1, -1)}.get(name, figure_2(name)),
+        lambda name: {"lambda varies, rho = 1": (-1, 1)}.get(name, figure_2(name)),
     ],
 )
-def figure_2():
+def figure_2(name):
     return {
-        "a, d": (WIDE, ONE, -1, -1),
-        "b, e": (ONE, WIDE, -1, None),
-        "c, f": (NARROW, WIDE[::-1], 1, -1),
-    }
+        "lambda varies, rho = 1": (-1, -1),
+        "rho varies, lambda = 1": (-1, None),
+        "lambda up, rho down": (1, -1),
+    }[name]
+
+
+def inversion_range_check(statement):
+    """Statements (lam_max / lam_min) -> whether JEPA's order at L = 5 is by rho alone."""
+    _, rho = figure_2_families()["rho varies, lambda = 1"]
+    for ratio in (1.05, 1.1, 1.2, 1.22, 1.5, 2.0, 3.0):
+        spectrum = FeatureSpectrum(np.geomspace(1, ratio, rho.size), rho[::-1])
+        if (order(half_times(JEPA, spectrum, 5), spectrum.rho) == -1) != statement(ratio):
+            return False
+    return True
+
+
+@claim(
+    "new:figure-2-range",
+    where="this book",
+    says=r"In Figure 2 (c), with $\rho$ from 1 to 0.5 and $\epsilon=10^{-3}$, JEPA's order is "
+    r"inverted in full only while $\lambda_{\max}/\lambda_{\min}$ stays below about 1.3.",
+    methods="E",
+    verdict=HOLDS,
+    chapter="03-where-training-ends#learning-order",
+    check=inversion_range_check,
+    mutants=[lambda ratio: True, lambda ratio: ratio < 1.1, lambda ratio: ratio < 1.7],
+)
+def figure_2_range(ratio):
+    return ratio < 1.3
 
 
 def figure_4_check(statement):
     """Statements (JEPA's spreads, MAE's spreads) -> bool, at L = 2, 5, 6, 7 and lambda = 1."""
+    spectrum, _ = figure_2_families()["rho varies, lambda = 1"]
     return statement(
         *(
-            np.array([spread(half_times(o, ONE, WIDE, depth)) for depth in (2, 5, 6, 7)])
+            np.array([spread(half_times(o, spectrum, depth)) for depth in (2, 5, 6, 7)])
             for o in (JEPA, MAE)
         )
     )
@@ -91,23 +107,18 @@ def figure_4_check(statement):
 @claim(
     "fig:4",
     where="Figure 4",
-    says=r"$L=2,5,6,7$, $\lambda=1$, $\rho=0.5\ldots1.5$, $\epsilon=10^{-3}$: JEPA's relative "
-    r"spread of half-times grows with depth (7 %, 89 %, 152 %, 240 %); MAE's stays below 1.5 % "
-    r"and is largest at $L=2$, so it learns all at one time only approximately.",
+    says=r"$\lambda=1$, $\rho$ varies: from $L=2$ to $5,6,7$ JEPA's features are pulled apart in "
+    r"time; MAE's are learned together, within 1.5 % of the time, at every depth. (Values ours.)",
     methods="E",
     verdict=HOLDS,
     chapter="03-where-training-ends#figure-4",
     check=figure_4_check,
     mutants=[
-        lambda jepa, mae: (np.diff(mae) > 0).all(),
-        lambda jepa, mae: (np.diff(jepa) < 0).all(),
-        lambda jepa, mae: (mae < 1e-4).all(),
+        lambda jepa, mae: figure_4(jepa, mae) and (np.diff(mae) > 0).all(),
+        lambda jepa, mae: figure_4(mae, jepa),
+        lambda jepa, mae: figure_4(jepa[::-1], mae),
+        lambda jepa, mae: figure_4(jepa, mae) and (mae < 1e-4).all(),
     ],
 )
 def figure_4(jepa, mae):
-    return (
-        (np.diff(jepa) > 0).all()
-        and (mae < 0.015).all()
-        and mae.argmax() == 0
-        and np.allclose(jepa, (0.0717, 0.895, 1.516, 2.398), rtol=2e-3)
-    )
+    return (np.diff(jepa) > 0).all() and (mae < 0.015).all()

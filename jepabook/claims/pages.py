@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from jepabook.claims.ledger import METHODS, VERDICTS
 
@@ -27,13 +28,41 @@ def label(id):
     return _KINDS[kind].format(number.replace("-", " ") if kind == "new" else number)
 
 
+@dataclass(frozen=True)
+class Verdicts:
+    """Pairs (claim id, verdict), shown as one line a verdict; with links in a notebook."""
+
+    pairs: tuple
+
+    def __repr__(self):
+        return "\n".join(f"{v}: {', '.join(ids)}" for v, ids in self._grouped().items())
+
+    def _repr_markdown_(self):
+        lines = [
+            f"*{verdict}:* " + ", ".join(f"[{label(id)}](ledger.ipynb#{anchor(id)})" for id in ids)
+            for verdict, ids in self._grouped().items()
+        ]
+        return "Ledger. " + "; ".join(lines) + "."
+
+    def _grouped(self):
+        groups = {}
+        for id, verdict in self.pairs:
+            groups.setdefault(verdict, []).append(id)
+        return groups
+
+
 def summary(results):
     """A table of how many claims have each verdict."""
-    counts = Counter(verdict for _, verdict in results)
+    paper, ours = Counter(), Counter()
+    for claim, verdict in results:
+        (ours if claim.id.startswith("new:") else paper)[verdict] += 1
     mutants = sum(len(claim.mutants) for claim, _ in results)
-    lines = ["| verdict | claims |", "|---|---|"]
-    lines += [f"| {verdict} | {counts[verdict]} |" for verdict in VERDICTS if counts[verdict]]
-    lines += [f"| *all* | {len(results)} |", "", f"Mutants that the checks must reject: {mutants}."]
+    lines = ["| verdict | the paper's items | ours |", "|---|---|---|"]
+    for verdict in VERDICTS:
+        if paper[verdict] or ours[verdict]:
+            lines.append(f"| {verdict} | {paper[verdict]} | {ours[verdict]} |")
+    lines.append(f"| *all* | {paper.total()} | {ours.total()} |")
+    lines += ["", f"Mutants that the checks must reject: {mutants}."]
     return "\n".join(lines)
 
 
@@ -44,7 +73,8 @@ def table(results):
         name = f"[{label(claim.id)}]{{#{anchor(claim.id)}}}"
         if claim.erratum:
             verdict = f"[{verdict}](errata.ipynb#erratum-{anchor(claim.id)})"
-        lines.append(f"| {name} | {claim.says} | {verdict} | {claim.methods} | {_chapter(claim)} |")
+        methods = ", ".join(claim.methods)
+        lines.append(f"| {name} | {claim.says} | {verdict} | {methods} | {_chapter(claim)} |")
     return "\n".join(lines)
 
 
