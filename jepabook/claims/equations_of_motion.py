@@ -119,7 +119,7 @@ def aligned_decoders(objective, frame, signs):
         says=r"Clause 3 must read $U_v=I$ for JEPA and $U_v\prod_aU_a=I$ for MAE: a diagonal "
         r"orthogonal matrix may have entries $-1$, and each of them breaks (7), (8).",
         consequence=r"Theorem 3.2 is false for $2^d-1$ of the $2^d$ diagonal matrices that the "
-        "assumption admits, see `new:sign-condition`; B.3 and B.4 prove it for the signs +1 only.",
+        "assumption admits, see `new:sign-condition`; B.3 and B.4 prove it for $+1$ only.",
         changes_result=True,
     ),
 )
@@ -156,8 +156,8 @@ def equivalence_check(statement):
         lambda: ((1,), FLOW_RATES),
         says=r"It holds with signs $+1$ in clause 3 of Assumption 3.1, and with $L$ times the "
         r"right sides of (7) and (8), that is, with them as printed in the time $L\,t$.",
-        consequence="With the signs +1 the theorem stands, up to the unit of time: Theorems B.3 "
-        "and B.4 prove it. With a sign -1 an MAE feature decays instead, and JEPA features mix.",
+        consequence="With the signs $+1$ the theorem stands, up to the unit of time: Theorems B.3 "
+        "and B.4 prove it. With a sign $-1$ an MAE feature decays instead, and JEPA features mix.",
         changes_result=True,
     ),
 )

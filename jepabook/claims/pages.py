@@ -74,7 +74,9 @@ def table(results):
         if claim.erratum:
             verdict = f"[{verdict}](errata.ipynb#erratum-{anchor(claim.id)})"
         methods = ", ".join(claim.methods)
-        lines.append(f"| {name} | {claim.says} | {verdict} | {methods} | {_chapter(claim)} |")
+        lines.append(
+            f"| {name} | {_linked(claim.says)} | {verdict} | {methods} | {_chapter(claim)} |"
+        )
     return "\n".join(lines)
 
 
@@ -90,12 +92,20 @@ def errata(results):
     for (where, verdict, says, consequence, _), claims in groups.items():
         names = ", ".join(f"[{label(claim.id)}]{{#erratum-{anchor(claim.id)}}}" for claim in claims)
         rows = ", ".join(f"[{label(c.id)}](ledger.ipynb#{anchor(c.id)})" for c in claims)
+        says, consequence = (_linked(text) for text in (says, consequence))
         sections.append(
-            f"**{names}**, {where}: *{verdict}*\n"
+            f"**{names}** ({where}), *{verdict}*\n"
             f": {says}\n\n  *Consequence.* {consequence}"
             f" (Ledger: {rows}. Chapter {_chapter(claims[0])}.)"
         )
     return "\n\n".join(sections)
+
+
+def _linked(text):
+    """Ids of ours in a text, ``new:...`` between backticks, as links to their rows."""
+    return re.sub(
+        r"`(new:[\w-]+)`", lambda m: f"[{label(m[1])}](ledger.ipynb#{anchor(m[1])})", text
+    )
 
 
 def methods():
