@@ -3,7 +3,7 @@
 Needs numpy and scipy only; `jepabook.claims` also needs the extra ``symbolic``.
 """
 
-from jepabook import clock, critical_time, dynamics, features, lerch, matrix_flow, objectives
+from jepabook import clock, critical_time, dynamics, features, lerch, objectives
 from jepabook.features import FeatureSpectrum
 from jepabook.objectives import JEPA, MAE
 
@@ -16,6 +16,5 @@ __all__ = [
     "dynamics",
     "features",
     "lerch",
-    "matrix_flow",
     "objectives",
 ]

@@ -26,6 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 ROOT = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT = 900  # seconds
 POLL = 0.1  # seconds between two looks at a kernel's memory
+MEMORY_LIMIT = 1024  # MB a notebook may take, so that it runs on a laptop and in Binder
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {"name": "python", "pygments_lexer": "ipython3"}
@@ -159,6 +160,8 @@ async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
             watch.cancel()
             with suppress(asyncio.CancelledError):
                 await watch
+    if not failure and peak[0] > MEMORY_LIMIT:
+        failure = f"{path.name}: took {peak[0]:.0f} MB of memory, at most {MEMORY_LIMIT} are allowed"
     seconds = time.perf_counter() - start
     return Run(path, seconds, peak[0], None if failure else strip_volatile(notebook), failure)
 
