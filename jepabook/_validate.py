@@ -18,6 +18,12 @@ def integer(name, value, least=1):
     return as_int
 
 
+def objective(value):
+    """Raise ValueError unless `value` is one of the two objectives (a name is not enough)."""
+    if not hasattr(value, "saturation_power"):
+        raise ValueError(f"objective must be jepabook.JEPA or jepabook.MAE, got {_one_line(value)}")
+
+
 def depth(value):
     """Return the encoder depth L as an int; ValueError unless it is an integer >= 1."""
     return integer("depth", value)

@@ -5,7 +5,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 from jepabook import _validate, clock
 from jepabook._double_double import log_product
-from jepabook.dynamics import elapsed_clock, elapsed_time, fixed_point, log_saturation
+from jepabook.dynamics import elapsed_clock, elapsed_time, fixed_point, log_start
 from jepabook.objectives import JEPA
 
 
@@ -91,10 +91,10 @@ def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=Non
     s = power / depth
     log_scale = -m * np.log(rho)
     scale = np.exp(log_scale) / (s * lam)
-    log_start = s * np.log(epsilon) - np.log(rho)
+    log_x = s * np.log(epsilon) - np.log(rho)
 
     def power_term(n):
-        return np.exp(log_scale + (n - m) * log_start) / ((m - n) * s * lam)
+        return np.exp(log_scale + (n - m) * log_x) / ((m - n) * s * lam)
 
     def constant():
         regular = clock.antiderivative(m, s * np.log(fraction))
@@ -118,6 +118,7 @@ def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=Non
 
 
 def _arguments(objective, lam, rho, depth, epsilon, fraction):
+    _validate.objective(objective)
     depth = _validate.depth(depth)
     lam, rho, epsilon, fraction = _validate.broadcast(
         lam=_validate.positive("lam", lam),
@@ -125,10 +126,7 @@ def _arguments(objective, lam, rho, depth, epsilon, fraction):
         epsilon=_validate.positive("epsilon", epsilon),
         fraction=_validate.open_unit("fraction", fraction),
     )
-    start = log_saturation(objective, epsilon, rho, depth)
-    _validate.where(
-        "epsilon", epsilon, start < 0, f"must lie in (0, fixed_point({objective}, rho, {depth}))"
-    )
+    start = log_start(objective, epsilon, rho, depth)
     return depth, lam, rho, epsilon, fraction, start
 
 

@@ -37,6 +37,7 @@ def velocity(objective, w, lam, rho, depth):
     ndarray or float64
         dw/dt, accurate relative to itself also near the fixed point.
     """
+    _validate.objective(objective)
     depth = _validate.depth(depth)
     w, lam, rho = _validate.broadcast(
         w=_validate.non_negative("w", w),
@@ -61,6 +62,7 @@ def fixed_point(objective, rho, depth):
     -------
     ndarray or float64
     """
+    _validate.objective(objective)
     rho, depth = _validate.positive("rho", rho), _validate.depth(depth)
     return (rho ** (depth / objective.saturation_power(depth)))[()]
 
@@ -99,6 +101,7 @@ def time_to_reach(objective, w, lam, rho, depth, epsilon):
         Names the argument, its value and what is allowed; also where w or epsilon is so small
         that the time, which grows like epsilon^(1 - q), overflows float64.
     """
+    _validate.objective(objective)
     depth = _validate.depth(depth)
     w, lam, rho, epsilon = _validate.broadcast(
         w=_validate.positive("w", w),
@@ -106,7 +109,7 @@ def time_to_reach(objective, w, lam, rho, depth, epsilon):
         rho=_validate.positive("rho", rho),
         epsilon=_validate.positive("epsilon", epsilon),
     )
-    start = _start(objective, epsilon, rho, depth)
+    start = log_start(objective, epsilon, rho, depth)
     stop = log_saturation(objective, w, rho, depth)
     reached = stop < 0
     step = objective.saturation_power(depth) / depth * log_product((w, 1), (epsilon, -1))
@@ -180,8 +183,8 @@ def elapsed_time(objective, elapsed, lam, depth, w, epsilon):
     return time
 
 
-def _start(objective, epsilon, rho, depth):
-    """log z at t = 0; ValueError where epsilon is not below the fixed point."""
+def log_start(objective, epsilon, rho, depth):
+    """log z at w = epsilon, arrays that broadcast; ValueError unless below the fixed point."""
     start = log_saturation(objective, epsilon, rho, depth)
     _validate.where(
         "epsilon", epsilon, start < 0, f"must lie in (0, fixed_point({objective}, rho, {depth}))"
@@ -195,16 +198,17 @@ def _rate(objective, lam, depth):
 
 def _log_saturation_at(objective, t, lam, rho, depth, epsilon):
     """log z at time t, and rho as an array."""
+    _validate.objective(objective)
     depth = _validate.depth(depth)
     t, lam = _validate.finite("t", t), _validate.positive("lam", lam)
     rho, epsilon = _validate.positive("rho", rho), _validate.positive("epsilon", epsilon)
     _validate.broadcast(t=t, lam=lam, rho=rho, epsilon=epsilon)
     m = objective.slowdown(depth)
     epsilon, wide_rho = _validate.broadcast(epsilon=epsilon, rho=rho)
-    log_start = _start(objective, epsilon, wide_rho, depth)
+    start = log_start(objective, epsilon, wide_rho, depth)
     half = rho ** (m / 2)  # rho^m itself may leave float64 where its product with t does not
     with np.errstate(over="ignore"):
-        start = clock.antiderivative(m, log_start)
+        start = clock.antiderivative(m, start)
         _validate.where(
             "epsilon",
             epsilon,

@@ -250,3 +250,10 @@ def test_integrate_refuses_bad_times(times):
 def test_objectives_refuse_a_bad_depth(method, depth):
     message = message_of(getattr(MAE, method), depth)
     assert message.startswith("depth must be an integer >= 1, got ") and "\n" not in message
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("objective", ["JEPA", None, 3])
+def test_an_objective_that_is_none_is_named_with_what_is_allowed(name, objective):
+    message = message_of(call, name, objective=objective)
+    assert message == f"objective must be jepabook.JEPA or jepabook.MAE, got {objective!r}"

@@ -161,7 +161,7 @@ async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
             with suppress(asyncio.CancelledError):
                 await watch
     if not failure and peak[0] > MEMORY_LIMIT:
-        failure = f"{path.name}: took {peak[0]:.0f} MB of memory, at most {MEMORY_LIMIT} are allowed"
+        failure = f"{path.name}: took {peak[0]:.0f} MB of memory, at most {MEMORY_LIMIT} allowed"
     seconds = time.perf_counter() - start
     return Run(path, seconds, peak[0], None if failure else strip_volatile(notebook), failure)
 
