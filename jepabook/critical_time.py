@@ -1,7 +1,7 @@
 """Critical times, eq. (11): when a feature reaches the fraction p of its final size."""
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 
 from jepabook import _validate, clock
 from jepabook._double_double import log_product
@@ -182,9 +182,10 @@ def inversion_boundary(objective, rho, rho_other, depth, epsilon, fraction=0.5):
 def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
     """The initial scales at which JEPA learns a feature of larger lam and smaller rho last (ours).
 
-    JEPA's `inversion_boundary` is 1 at epsilon = 0, rises to one maximum (found numerically, not
-    proved) and falls to 0 where the start reaches `fraction` of the smaller fixed point; the scales
-    in question are those at which it exceeds lam_ratio.
+    The difference of the two critical times changes with epsilon by the difference of the inverse
+    velocities at the start, so its largest value is at epsilon = c^depth, where the velocities
+    agree: lam - c sigma^2 is the same for both. The scales in question are therefore an interval
+    around that scale, or none.
 
     Parameters
     ----------
@@ -198,8 +199,8 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
     Returns
     -------
     (float, float)
-        The two ends of the interval of epsilon, or (nan, nan) if it is empty. The lower end is 0
-        if it lies below 1e-140.
+        The two ends of the interval of epsilon, or (nan, nan) if it is empty or lies below 1e-140.
+        The lower end is 0 if it alone lies below 1e-140.
 
     Raises
     ------
@@ -218,12 +219,11 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
         return boundary - lam_ratio
 
     lowest, edge = np.log(1e-140), highest - 1e-9
-    bounds = (max(highest - 6 * depth, lowest), edge)
-    peak = minimize_scalar(lambda x: -excess(x), bounds=bounds, method="bounded").x
-    if excess(peak) <= 0:
+    peak = depth * np.log((lam_ratio - 1) / (lam_ratio / rho_other - 1 / rho))
+    if peak >= edge or excess(max(peak, lowest)) <= 0:
         return np.nan, np.nan
     low = 0.0 if excess(lowest) > 0 else np.exp(brentq(excess, lowest, peak))
-    return low, np.exp(brentq(excess, peak, edge))
+    return low, np.exp(brentq(excess, max(peak, lowest), edge))
 
 
 def deep_priority(lam, rho, gain):

@@ -58,13 +58,18 @@ def test_inversion_scales_are_where_the_boundary_crosses_the_ratio(depth, other,
             assert boundary(low) == pytest.approx(ratio, rel=1e-6)
 
 
-@given(st.integers(2, 12), st.floats(0.3, 0.95))
-def test_jepas_boundary_rises_to_one_maximum_and_falls(depth, other):
+@given(st.integers(2, 12), st.floats(0.3, 0.95), st.floats(1.01, 3.0))
+def test_the_lead_of_the_cleaner_feature_is_largest_where_the_velocities_agree(depth, other, ratio):
     """What `inversion_scales` relies on."""
-    epsilon = 0.5 * other**depth * np.geomspace(1e-12, 1 - 1e-6, 1500)
-    steps = np.diff(critical_time.inversion_boundary(JEPA, 1.0, other, depth, epsilon))
-    signs = np.sign(steps[np.abs(steps) > 1e-12])
-    assert np.count_nonzero(np.diff(signs)) <= 1 and signs[-1] < 0
+    top = 0.5 * other**depth
+    peak = ((ratio - 1) / (ratio / other - 1)) ** depth
+    epsilon = np.append(top * np.geomspace(1e-12, 1 - 1e-6, 1500), min(peak, top * (1 - 1e-6)))
+    lead = critical_time.exact(JEPA, ratio, other, depth, epsilon)
+    lead -= critical_time.exact(JEPA, 1.0, 1.0, depth, epsilon)
+    below = np.sort(epsilon) <= peak
+    steps = np.diff(lead[np.argsort(epsilon)])
+    noise = 1e-11 * critical_time.exact(JEPA, 1.0, 1.0, depth, np.sort(epsilon)[:-1])
+    assert np.all((steps > -noise)[below[1:]]) and np.all((steps < noise)[~below[:-1]])
 
 
 def test_shallow_encoders_and_tiny_scales_give_no_or_a_zero_lower_end():

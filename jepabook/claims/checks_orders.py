@@ -107,7 +107,7 @@ def _number(fraction):
 
 
 def critical_exponents(objective, depth):
-    """The largest beta of (81) or (109) at either end, and steps of a fifth of it around."""
+    """The bound on beta in (81) or (109) at either end."""
     at_zero = Fraction(1, depth) if objective is JEPA else Fraction(depth - 1, depth)
     at_one = Fraction(2 * depth - 1, depth) if objective is JEPA else at_zero
     return {0: at_zero, 1: at_one}
@@ -218,8 +218,8 @@ def subleading_check(objective, depths, logarithms=(0,)):
     def check(statement):
         for depth in depths:
             for end, limit in critical_exponents(objective, depth).items():
-                for k, power in product((3, 4, 5, 6, 7), logarithms):
-                    beta = limit * Fraction(k, 5)
+                for k, power in product((6, 9, 10, 11, 14), logarithms):
+                    beta = limit * Fraction(k, 10)
                     features = shrinking(objective, depth, end, beta, power).features
                     shares = [_share(f) for f in features]
                     smaller = all(b < a * 4 / 5 for a, b in pairwise(shares))

@@ -44,7 +44,8 @@ def varied_expansion(f, count, sign=1, logarithm=1, log_rho=1, shift=0):
     says=r"$t^*=c\big[\sum_{0\le n<m}\frac{z_0^{n-m}}{m-n}-\sum_{n>m}\frac{z_0^{n-m}}{n-m}+F(p^s)"
     r"\big]$ with $z_0=\epsilon^s/\rho$, $c=\frac1{s\lambda\rho^m}$, $F(z)=z^{-m}\Phi(z,1,-m)$; "
     r"if $m$ is an integer, its term $n=m$ in $F$ is $\log z$ and $-\log z_0$ joins the sum. It "
-    r"converges for all $\epsilon<\bar w(\infty)$; the error is below the next term over $1-z_0$.",
+    r"converges for all $\epsilon<\bar w(\infty)$; past $n=m$ the error is below the next term "
+    r"over $1-z_0$.",
     methods="SNR",
     verdict=HOLDS,
     chapter=EXPANSION,

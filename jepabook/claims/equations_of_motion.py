@@ -157,7 +157,8 @@ def equivalence_check(statement):
         says=r"It holds with signs $+1$ in clause 3 of Assumption 3.1, and with $L$ times the "
         r"right sides of (7) and (8), that is, with them as printed in the time $L\,t$.",
         consequence="With the signs $+1$ the theorem stands, up to the unit of time: Theorems B.3 "
-        "and B.4 prove it. With a sign $-1$ an MAE feature decays instead, and JEPA features mix.",
+        "and B.4 prove it. With a sign $-1$ an MAE feature decays instead; JEPA features mix in "
+        "general if the signs differ, and decay if all are $-1$.",
         changes_result=True,
     ),
 )

@@ -18,7 +18,7 @@ BRACKETS = (
     r"the gradient contains $W_{a+1}^\top\cdots W_n^\top$."
 )
 A_SLIP = (
-    "A slip of notation: eqs. (18)–(21) and (33)–(39) have the brackets, and the proofs use them."
+    "A slip of notation: eqs. (18), (20), (33) and (34) have the brackets, and the proofs use them."
 )
 
 

@@ -1,4 +1,4 @@
-"""The ledger: every numbered item of the paper, and the running check that decides it.
+"""The ledger: numbered items of the paper, and the running check that decides each.
 
 A claim is a *statement* and a *check*. The statement is a function that says what the paper
 prints, in whatever form the check reads (usually it returns both sides of an equation); the check
@@ -101,7 +101,7 @@ def claim(
     check : callable
         Maps a statement to True or False.
     mutants : sequence of statements
-        Wrong variants; the check must reject every one.
+        Wrong variants (of an order: also those that are not sharp); the check must reject all.
     erratum : Erratum, optional
     definition, experiment : bool
         Whether a statement that passes is a definition; whether one that fails is an experiment

@@ -40,7 +40,7 @@ EXCEPTION = (
     r"is $\log u$."
 )
 NOT_USED = (
-    r"None for the paper, which uses $\frac1{\alpha-2}=\frac{L-1}{L+1}$, never an integer for "
+    r"The paper is not affected: it uses $\frac1{\alpha-2}=\frac{L-1}{L+1}$, never an integer for "
     r"$L>1$. (With $\frac1{\alpha-2}=2L-1$ the integral is JEPA's, and the exception is the "
     r"logarithm of Lemma B.6.)"
 )

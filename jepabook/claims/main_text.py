@@ -46,7 +46,7 @@ def mae_loss(g, f, x, y):
     "eq:2",
     where="Section 1",
     says=r"The JEPA loss predicts the encoding of $y$: $\mathcal L_{JEPA}=\frac12E\lVert "
-    r"g_V(f_W(x))-f_W(y)\rVert^2$; that the target's gradient is stopped is said from (5) on.",
+    r"g_V(f_W(x))-f_W(y)\rVert^2$; the text after it stops the target's gradient, (5) writes it.",
     methods="S",
     verdict=DEFINITION,
     definition=True,

@@ -132,3 +132,51 @@ def initial_velocity(objective, L, lam, sigma2, c):
     if objective is JEPA:
         return c ** (3 * L - 1) * (lam - c * sigma2)
     return c ** (2 * L - 1) * (lam - c ** (L + 1) * sigma2)
+
+
+def _critical_gain(depth, ratio, rho, other):
+    """The c at which two JEPA features tie at lambda' / lambda = ratio, epsilon = c^L, p = 1/2."""
+
+    def excess(c):
+        times = (_time(JEPA, depth, mpf(1), r, c**depth, mpf("0.5")) for r in (other, rho))
+        return next(times) / next(times) - ratio
+
+    limit = (ratio - 1) / (ratio / other - 1 / rho)
+    return mp.findroot(excess, (limit * (1 - mpf(1) / depth), limit))
+
+
+def critical_scale_check(statement):
+    """Statements (L, c*) -> the critical scale, c* where lambda - c sigma^2 ties.
+
+    The relative error halves, within 20 %, each time the depth doubles.
+    """
+    with mp.workdps(DIGITS):
+        for ratio, rho, other in (("1.2", "1", "0.7"), ("1.5", "0.9", "0.5")):
+            ratio, rho, other = mpf(ratio), mpf(rho), mpf(other)
+            limit = (ratio - 1) / (ratio / other - 1 / rho)
+            errors = [
+                statement(depth, limit) / _critical_gain(depth, ratio, rho, other) ** depth - 1
+                for depth in (40, 80, 160)
+            ]
+            if not all(1.6 < a / b < 2.4 for a, b in pairwise(errors)):
+                return False
+    return True
+
+
+@claim(
+    "new:critical-scale",
+    where="this book",
+    says=r"JEPA's critical scale for two features is $\epsilon_c=e^{-1/2}c_*^L(1+O(\frac1L))$ with "
+    r"$c_*=(\lambda'-\lambda)/(\sigma'^2-\sigma^2)$.",
+    methods="N",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#critical-scale",
+    check=critical_scale_check,
+    mutants=[
+        lambda L, c: c**L,
+        lambda L, c: mp.exp(mpf(1) / 2) * c**L,
+        lambda L, c: mp.exp(-mpf(1) / 2) * c ** (L - 1),
+    ],
+)
+def critical_scale(L, c):
+    return mp.exp(-mpf(1) / 2) * c**L

@@ -13,8 +13,8 @@ DEPTH, WIDTH, EPSILON, RUNS = 3, 3, 0.1, 6
 
 @cache
 def _runs():
-    """For random decoders: orientation at the start and late, and the late excess of the loss."""
-    spectrum = FeatureSpectrum(lam=[0.9, 1.1, 1.3], rho=[1.0, 0.8, 0.5])
+    """For random decoders: the layers' signs at start and end, and the excess of the loss then."""
+    spectrum = FeatureSpectrum(lam=[0.7, 0.8, 1.3], rho=[1.2, 0.8, 0.6])
     xx, yx = spectrum.covariances()
     half = critical_time.exact(MAE, spectrum.lam, spectrum.rho, DEPTH, EPSILON).max()
     found = []
@@ -24,7 +24,7 @@ def _runs():
         weights[-1, 0] *= (-1) ** seed  # both orientations
         times = np.array([0.0, 20.0]) * half / DEPTH
         end = matrix_flow.integrate(MAE, weights, xx, yx, times, rtol=1e-8, atol=1e-10)[-1]
-        signs = [np.linalg.slogdet(matrix_flow.product(layers))[0] for layers in (weights, end)]
+        signs = [np.linalg.slogdet(layers)[0] for layers in (weights, end)]
         miss = matrix_flow.product(end) - np.diag(spectrum.rho)
         found.append((signs, 0.5 * np.trace(miss @ xx @ miss.T)))
     return spectrum, found
@@ -33,15 +33,16 @@ def _runs():
 def excess_check(statement):
     """Statements (lam, rho) -> the excess of the loss below which only det > 0 can lead.
 
-    The sign of the determinant is kept; runs with the negative sign stay above the bound and one
-    of them comes within 2 % of it; runs with the positive sign end below it.
+    The sign of every layer's determinant is kept; runs in which the product's is negative stay
+    above the bound and one of them comes within 2 % of it; the other runs end below it. The
+    feature of the smallest lam * rho has neither the smallest lam nor the smallest rho.
     """
     spectrum, found = _runs()
     bound = statement(spectrum.lam, spectrum.rho)
-    wrong = [excess for signs, excess in found if signs[0] < 0]
-    right = [excess for signs, excess in found if signs[0] > 0]
+    wrong = [excess for signs, excess in found if signs[0].prod() < 0]
+    right = [excess for signs, excess in found if signs[0].prod() > 0]
     return (
-        all(signs[0] == signs[1] for signs, _ in found)
+        all(np.array_equal(*signs) for signs, _ in found)
         and bool(wrong and right)
         and bound <= min(wrong) < 1.02 * bound
         and max(right) < bound
@@ -62,6 +63,8 @@ def excess_check(statement):
         lambda lam, rho: 0.5 * lam.min(),
         lambda lam, rho: (lam * rho).min(),
         lambda lam, rho: 0.5 * (lam * rho**2).min(),
+        lambda lam, rho: 0.5 * (lam * rho)[rho.argmin()],
+        lambda lam, rho: 0.5 * (lam * rho)[lam.argmin()],
     ],
 )
 def smallest_excess(lam, rho):

@@ -13,7 +13,7 @@ _KINDS = {
     "lemma": "Lemma {}",
     "cor": "Corollary {}",
     "fig": "Figure {}",
-    "new": "new: {}",
+    "new": "ours: {}",
 }
 
 
@@ -23,7 +23,7 @@ def anchor(id):
 
 
 def label(id):
-    """How a claim is named to a reader: ``(46)``, ``Lemma B.1``, ``new: sign condition``."""
+    """How a claim is named to a reader: ``(46)``, ``Lemma B.1``, ``ours: sign condition``."""
     kind, _, number = id.partition(":")
     return _KINDS[kind].format(number.replace("-", " ") if kind == "new" else number)
 
@@ -68,15 +68,13 @@ def summary(results):
 
 def table(results):
     """The ledger: one row a claim, with a target and a link to the chapter."""
-    lines = ["| item | says | verdict | by | ch. |", "|---|---|---|---|---|"]
+    lines = ["| item | says | verdict | by, ch. |", "|---|---|---|---|"]
     for claim, verdict in results:
         name = f"[{label(claim.id)}]{{#{anchor(claim.id)}}}"
         if claim.erratum:
             verdict = f"[{verdict}](errata.ipynb#erratum-{anchor(claim.id)})"
-        methods = ", ".join(claim.methods)
-        lines.append(
-            f"| {name} | {_linked(claim.says)} | {verdict} | {methods} | {_chapter(claim)} |"
-        )
+        decided = f"{', '.join(claim.methods)}; {_chapter(claim)}"
+        lines.append(f"| {name} | {_linked(claim.says)} | {verdict} | {decided} |")
     return "\n".join(lines)
 
 
