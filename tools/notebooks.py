@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,7 +193,9 @@ def run_all(paths: list[Path], jobs: int) -> list[Run]:
     The kernels work in the notebooks' own folder, as they do in JupyterLab. Nothing is written.
     """
     print(f"running {len(paths)} notebooks, {jobs} at a time: name, time, peak memory", flush=True)
-    runs = asyncio.run(_run_many(paths, jobs))
+    # in a thread of its own, because the caller's may have an event loop (a browser test's, say)
+    with ThreadPoolExecutor(1) as pool:
+        runs = pool.submit(asyncio.run, _run_many(paths, jobs)).result()
     failures = [run.failure for run in runs if run.failure]
     if failures:
         raise NotebookFailed("\n\n".join(failures))
