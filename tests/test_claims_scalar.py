@@ -21,7 +21,7 @@ NAMED = (
     "thm:B.10",
     "cor:B.11",
     "new:expansion",
-    "new:corollary-3-6-l1",
+    "new:corollary-3-6-one-layer",
     "new:corollary-3-6-next-term",
     "new:elementary-form",
     "new:epsilon-to-zero",

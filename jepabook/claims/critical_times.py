@@ -191,7 +191,8 @@ RATIO_ERRATUM = Erratum(
     r"coefficient is zero at the $p$ given with (13). The JEPA half is then right: its next "
     r"coefficient, in `new:corollary-3-6-next-term`, is never zero.",
     consequence=r"At $L=1$ the JEPA half divides by zero and the MAE half, $1+\Theta(1)$, is "
-    r"false: the ratio tends to 1; `new:corollary-3-6-l1` has that case, `new:range-of-p` the $p$ "
+    r"false: the ratio tends to 1; `new:corollary-3-6-one-layer` has that case, "
+    r"`new:range-of-p` the $p$ "
     r"that may go to 0 or 1.",
 )
 
@@ -241,7 +242,7 @@ def ratio_at_depth_one(
 
 
 @claim(
-    "new:corollary-3-6-l1",
+    "new:corollary-3-6-one-layer",
     where="this book",
     says=r"Corollary 3.6 at $L=1$: the ratio is $1+\Delta\rho\,\epsilon\log\frac1\epsilon+O("
     r"\epsilon)$ for JEPA, and $1-\frac{\log(\rho'/\rho)}{2\lvert\log\epsilon\rvert}+O(\log^{-2}"

@@ -53,7 +53,8 @@ def excess_check(statement):
     "new:orientation",
     where="this book",
     says=r"For balanced layers the signs of $\det V$ and $\det W_a$ are conserved; MAE with "
-    r"$\det V\bar W<0$ stays at least $\frac12\min_i\lambda_i\rho_i$ above its minimal loss.",
+    r"$\det V\bar W<0$ stays at least $\frac12\min_i\lambda_i\rho_i$ above its minimal "
+    "loss. (Proved in chapter 2.)",
     methods="E",
     verdict=HOLDS,
     chapter="02-from-matrices-to-one-equation#orientation",

@@ -25,7 +25,9 @@ def anchor(id):
 def label(id):
     """How a claim is named to a reader: ``(46)``, ``Lemma B.1``, ``ours: sign condition``."""
     kind, _, number = id.partition(":")
-    return _KINDS[kind].format(number.replace("-", " ") if kind == "new" else number)
+    if kind == "new":
+        number = re.sub(r"(\d)-(\d)", r"\1.\2", number).replace("-", " ")
+    return _KINDS[kind].format(number)
 
 
 @dataclass(frozen=True)
