@@ -38,13 +38,13 @@ def array(name, value):
         as_array = as_array.astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be real numbers, got {_one_line(value)}") from None
-    return _require(name, as_array, ~np.isnan(as_array), "must not be NaN")
+    return where(name, as_array, ~np.isnan(as_array), "must not be NaN")
 
 
 def positive(name, value):
     """Return `value` as a float64 array of finite numbers > 0, or raise ValueError."""
     as_array = array(name, value)
-    return _require(
+    return where(
         name, as_array, (as_array > 0) & np.isfinite(as_array), "must be positive and finite"
     )
 
@@ -52,7 +52,7 @@ def positive(name, value):
 def non_negative(name, value):
     """Return `value` as a float64 array of finite numbers >= 0, or raise ValueError."""
     as_array = array(name, value)
-    return _require(
+    return where(
         name, as_array, (as_array >= 0) & np.isfinite(as_array), "must be non-negative and finite"
     )
 
@@ -60,18 +60,13 @@ def non_negative(name, value):
 def finite(name, value):
     """Return `value` as a float64 array of finite numbers, or raise ValueError."""
     as_array = array(name, value)
-    return _require(name, as_array, np.isfinite(as_array), "must be finite")
+    return where(name, as_array, np.isfinite(as_array), "must be finite")
 
 
 def open_unit(name, value):
     """Return `value` as a float64 array inside (0, 1), or raise ValueError."""
     as_array = array(name, value)
-    return _require(name, as_array, (as_array > 0) & (as_array < 1), "must lie in (0, 1)")
-
-
-def where(name, value, allowed, what):
-    """Return `value` if `allowed`, booleans of the same shape, is all true, or raise ValueError."""
-    return _require(name, value, allowed, what)
+    return where(name, as_array, (as_array > 0) & (as_array < 1), "must lie in (0, 1)")
 
 
 def broadcast(**arrays):
@@ -89,7 +84,8 @@ def _one_line(value):
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _require(name, value, allowed, what):
+def where(name, value, allowed, what):
+    """Return `value` if `allowed`, booleans of the same shape, is all true, or raise ValueError."""
     if not np.all(allowed):
         index = tuple(int(i) for i in np.argwhere(~np.atleast_1d(allowed))[0])
         bad = np.atleast_1d(value)[index]

@@ -54,7 +54,7 @@ def diverging():
 def shades(objective, values):
     """One colour a value, from `palette`; shape (n, 4)."""
     values = np.asarray(values, dtype=float)
-    return palette(objective)(Normalize(values.min(), values.max() or 1.0)(values))
+    return palette(objective)(Normalize(values.min(), values.max())(values))
 
 
 def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count=800):

@@ -59,10 +59,15 @@ def tie(g, other):
     return other / g
 
 
+def _falls_like_one_over_depth(errors):
+    """Whether errors at doubling depths halve each time, within 20 %."""
+    return all(1.6 < a / b < 2.4 for a, b in pairwise(errors))
+
+
 def deep_check(statement):
     """Statements (objective, L, lam, sigma2, c) -> the critical time at epsilon = c^L for large L.
 
-    The relative error halves, within 20 %, each time the depth doubles.
+    The relative error is of order 1 / L.
     """
     with mp.workdps(DIGITS):
         for objective in BOTH:
@@ -74,7 +79,7 @@ def deep_check(statement):
                     - 1
                     for depth in (100, 200, 400)
                 ]
-                if not all(1.6 < a / b < 2.4 for a, b in pairwise(errors)):
+                if not _falls_like_one_over_depth(errors):
                     return False
     return True
 
@@ -134,31 +139,31 @@ def initial_velocity(objective, L, lam, sigma2, c):
     return c ** (2 * L - 1) * (lam - c ** (L + 1) * sigma2)
 
 
-def _critical_gain(depth, ratio, rho, other):
-    """The c at which two JEPA features tie at lambda' / lambda = ratio, epsilon = c^L, p = 1/2."""
+def _critical_gain(depth, ratio, rho, other, limit):
+    """The c below `limit` at which JEPA features tie at lambda' / lambda = ratio, epsilon = c^L."""
 
     def excess(c):
         times = (_time(JEPA, depth, mpf(1), r, c**depth, mpf("0.5")) for r in (other, rho))
         return next(times) / next(times) - ratio
 
-    limit = (ratio - 1) / (ratio / other - 1 / rho)
     return mp.findroot(excess, (limit * (1 - mpf(1) / depth), limit))
 
 
 def critical_scale_check(statement):
     """Statements (L, c*) -> the critical scale, c* where lambda - c sigma^2 ties.
 
-    The relative error halves, within 20 %, each time the depth doubles.
+    The relative error is of order 1 / L.
     """
     with mp.workdps(DIGITS):
         for ratio, rho, other in (("1.2", "1", "0.7"), ("1.5", "0.9", "0.5")):
             ratio, rho, other = mpf(ratio), mpf(rho), mpf(other)
             limit = (ratio - 1) / (ratio / other - 1 / rho)
             errors = [
-                statement(depth, limit) / _critical_gain(depth, ratio, rho, other) ** depth - 1
+                statement(depth, limit) / _critical_gain(depth, ratio, rho, other, limit) ** depth
+                - 1
                 for depth in (40, 80, 160)
             ]
-            if not all(1.6 < a / b < 2.4 for a, b in pairwise(errors)):
+            if not _falls_like_one_over_depth(errors):
                 return False
     return True
 
