@@ -5,6 +5,8 @@ then the decoder V = W_{L+1}.
 """
 
 from functools import reduce
+from itertools import accumulate
+from operator import matmul
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -28,12 +30,41 @@ def feature_sizes(weights):
     return np.linalg.norm(encoder(weights), axis=0)
 
 
+def partial_products(layers, matmul=matmul):
+    """W_1, W_2 W_1, ..., W_n ... W_1 as a list, of layers (n, ..., d, d), NumPy or torch."""
+    return list(accumulate(layers, lambda below, layer: matmul(layer, below)))
+
+
+def layer_gradients(layers, products, residual, matmul=matmul):
+    """The gradient by every layer of a loss whose gradient by the whole product is `residual`.
+
+    By layer a it is (W_n ... W_{a+1})' R (W_{a-1} ... W_1)', eqs. (20), (21), (24), (25).
+
+    Parameters
+    ----------
+    layers : NumPy array or torch tensor (n, ..., d, d)
+    products : list of n arrays (..., d, d)
+        The layers' `partial_products`.
+    residual : array (..., d, d)
+    matmul : callable, optional
+        A faster product for the kind of array at hand.
+
+    Returns
+    -------
+    list of n arrays (..., d, d)
+    """
+    gradients = []
+    for a in range(len(layers) - 1, 0, -1):
+        gradients.append(matmul(residual, products[a - 1].mT))
+        residual = matmul(layers[a].mT, residual)
+    return [residual, *reversed(gradients)]
+
+
 def gradient(objective, weights, sigma_xx, sigma_yx):
     """The gradient of eq. (5) by all weights, with the target's gradient stopped.
 
-    Equations (20), (21), (24) and (25) are one formula: with the residual
-    R = V W Sigma_xx - T Sigma_yx and T = W (JEPA) or I (MAE), the gradient by layer a, the
-    decoder included, is (W_{L+1} ... W_{a+1})' R (W_{a-1} ... W_1)'.
+    Equations (20), (21), (24) and (25) are `layer_gradients` of the residual
+    R = V W Sigma_xx - T Sigma_yx with T = W (JEPA) or I (MAE).
 
     Parameters
     ----------
@@ -46,14 +77,9 @@ def gradient(objective, weights, sigma_xx, sigma_yx):
     -------
     ndarray (L + 1, d, d)
     """
-    target = objective.target(encoder(weights))
-    residual = product(weights) @ sigma_xx - target @ sigma_yx
-    return np.stack(
-        [
-            product(weights[a + 1 :]).T @ residual @ product(weights[:a]).T
-            for a in range(len(weights))
-        ]
-    )
+    products = partial_products(weights)
+    residual = products[-1] @ sigma_xx - objective.target(products[-2]) @ sigma_yx
+    return np.stack(layer_gradients(weights, products, residual))
 
 
 def aligned_weights(objective, depth, width, epsilon, seed, signs=1.0):

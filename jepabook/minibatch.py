@@ -1,0 +1,185 @@
+"""What a network in `linear_net` learns from: population covariances, or minibatches of views.
+
+A source turns the products of many networks into their residuals R = V W S_xx - T S_yx, where
+S_xx and S_yx are the covariances of a minibatch (or of the population). A source of S streams
+serves R = k S networks: network r sees stream r mod S, so runs that are compared, say JEPA and
+MAE, can see the very same minibatches.
+"""
+
+import torch
+
+from jepabook import _validate, recorded
+
+
+class Population:
+    """The population's covariances: gradient descent, or gradient flow, without noise.
+
+    Parameters
+    ----------
+    sigma_xx, sigma_yx : arrays (d, d) or (S, d, d)
+        E[x x'] and E[y x'].
+    dtype, device : torch dtype and device
+    """
+
+    def __init__(self, sigma_xx, sigma_yx, dtype=torch.float64, device="cpu"):
+        self.sigma_xx = _streams("sigma_xx", sigma_xx, dtype, device)
+        self.sigma_yx = _streams("sigma_yx", sigma_yx, dtype, device)
+        self.streams, self.width = self.sigma_xx.shape[:2]
+
+    def residual(self, product, target):
+        """V W S_xx - T S_yx for products and targets (R, d, d)."""
+        return product @ _repeat(self.sigma_xx, product) - target @ _repeat(self.sigma_yx, product)
+
+    def state(self):
+        """What `restore` needs to go on: nothing."""
+        return torch.empty(0, dtype=torch.uint8)
+
+    def restore(self, state):
+        """Nothing: the population has no state."""
+
+    def identity(self):
+        """A name for this source."""
+        return recorded.digest(self.sigma_xx.cpu().numpy(), self.sigma_yx.cpu().numpy())
+
+
+class GaussianViews:
+    """Minibatches of jointly Gaussian views (x, y), drawn anew at every call of `residual`.
+
+    With square roots Sigma_xx = F F' and Sigma_yy - Sigma_yx Sigma_xx^-1 Sigma_xy = N N', views
+    are x = F a, y = Sigma_yx F^-T a + N b with a, b standard normal. The covariances of n views
+    depend on a (d, n) and b (d, n) through a a' and b a' only. With the LQ decomposition a = A Q,
+    Bartlett's theorem says: A (d, min(n, d)) is lower trapezoidal with independent entries,
+    N(0, 1) below the diagonal and A_ii^2 ~ chi^2 with n - i + 1 degrees of freedom on it, and
+    b Q' is standard normal and independent of A. So min(n, d) columns in place of n give
+    covariances of exactly the same law.
+
+    Parameters
+    ----------
+    sigma_xx, sigma_yx, sigma_yy : arrays (d, d) or (S, d, d)
+        Population covariances; sigma_xx positive definite.
+    batch : int
+        Views a minibatch, n.
+    seed : int
+    draw : {"wishart", "covariances", "samples"}
+        Bartlett's columns; n samples, reduced to their covariances; or n samples, passed through
+        the network one by one. One law, three costs.
+    dtype, device : torch dtype and device
+
+    Raises
+    ------
+    ValueError
+        If the matrices are not the covariances of any (x, y), or an option is unknown.
+    """
+
+    DRAWS = ("wishart", "covariances", "samples")
+
+    def __init__(
+        self,
+        sigma_xx,
+        sigma_yx,
+        sigma_yy,
+        batch,
+        seed,
+        draw="wishart",
+        dtype=torch.float32,
+        device="cpu",
+    ):
+        if draw not in self.DRAWS:
+            raise ValueError(f"draw must be one of {self.DRAWS}, got {draw!r}")
+        self.batch, self.draw = _validate.integer("batch", batch), draw
+        xx, yx, yy = (
+            _streams(name, value, torch.float64, device)
+            for name, value in (
+                ("sigma_xx", sigma_xx),
+                ("sigma_yx", sigma_yx),
+                ("sigma_yy", sigma_yy),
+            )
+        )
+        factor, failed = torch.linalg.cholesky_ex(xx)
+        if failed.any():
+            raise ValueError("sigma_xx must be positive definite")
+        regression = torch.linalg.solve_triangular(factor, yx.mT, upper=False).mT
+        noise = _square_root(yy - regression @ regression.mT, scale=yy)
+        self._maps = [_Map(matrix.to(dtype)) for matrix in (factor, regression, noise)]
+        self.streams, self.width = xx.shape[:2]
+        self._generator = torch.Generator(device).manual_seed(seed)
+        columns = min(self.batch, self.width) if draw == "wishart" else self.batch
+        self._shape = (self.streams, self.width, columns)
+        freedom = self.batch - torch.arange(columns, dtype=dtype, device=device)
+        self._half_freedom = (freedom / 2).expand(self.streams, columns).contiguous()
+        self._like = {"dtype": dtype, "device": device}
+        moments = recorded.digest(*(matrix.cpu().numpy() for matrix in (xx, yx, yy)))
+        self._identity = f"{draw} {self.batch} {seed} {dtype} {moments}"
+
+    def columns(self):
+        """Draw x and y as columns, each (S, d, n), or (S, d, min(n, d)) by Bartlett's theorem."""
+        a, b = (torch.randn(self._shape, generator=self._generator, **self._like) for _ in "ab")
+        if self.draw == "wishart":
+            # the sampler behind torch.distributions.Gamma, which takes no generator
+            gamma = torch._standard_gamma(self._half_freedom, generator=self._generator)
+            a.tril_(-1).diagonal(dim1=-2, dim2=-1).copy_((2 * gamma).sqrt_())
+        to_x, to_y, to_noise = self._maps
+        return to_x(a), to_y(a).add_(to_noise(b))
+
+    def covariances(self):
+        """Draw a minibatch; return S_xx and S_yx, each (S, d, d)."""
+        x, y = self.columns()
+        return torch.bmm(x, x.mT).div_(self.batch), torch.bmm(y, x.mT).div_(self.batch)
+
+    def residual(self, product, target):
+        """Draw a minibatch; return V W S_xx - T S_yx for products and targets (R, d, d)."""
+        if self.draw == "samples":
+            x, y = (_repeat(view, product) for view in self.columns())
+            return ((product @ x - target @ y) @ x.mT).div_(self.batch)
+        xx, yx = (_repeat(matrix, product) for matrix in self.covariances())
+        return torch.baddbmm(torch.bmm(target, yx), product, xx, beta=-1)
+
+    def state(self):
+        """The generator's state, a tensor of uint8."""
+        return self._generator.get_state()
+
+    def restore(self, state):
+        """Continue the stream from a `state`."""
+        self._generator.set_state(state)
+
+    def identity(self):
+        """A name for this source: the law of its minibatches and its seed."""
+        return self._identity
+
+
+class _Map:
+    """Multiplication by matrices (S, d, d) from the left, by rows where all are diagonal."""
+
+    def __init__(self, matrices):
+        diagonal = matrices.diagonal(dim1=-2, dim2=-1)
+        self._rows = diagonal[..., None] if torch.equal(matrices, diagonal.diag_embed()) else None
+        self._matrices = matrices
+
+    def __call__(self, columns):
+        return self._matrices @ columns if self._rows is None else self._rows * columns
+
+
+def _streams(name, value, dtype, device):
+    """`value` (d, d) or (S, d, d) as a tensor (S, d, d)."""
+    value = _validate.finite(name, value)
+    if value.ndim not in (2, 3) or value.shape[-1] != value.shape[-2]:
+        raise ValueError(f"{name} must have shape (d, d) or (S, d, d), got {value.shape}")
+    return torch.as_tensor(value, dtype=dtype, device=device).reshape(-1, *value.shape[-2:])
+
+
+def _repeat(streams, product):
+    """Tensors (S, ...) repeated to the number of networks in `product` (R, d, d)."""
+    copies = len(product) // len(streams)
+    return streams if copies == 1 else streams.repeat(copies, 1, 1)
+
+
+def _square_root(matrix, scale):
+    """A square root of a positive semidefinite matrix, up to rounding relative to `scale`."""
+    if torch.equal(matrix, matrix.diagonal(dim1=-2, dim2=-1).diag_embed()):
+        values, vectors = matrix.diagonal(dim1=-2, dim2=-1), None
+    else:
+        values, vectors = torch.linalg.eigh(matrix)
+    if values.min() < -1e-10 * scale.abs().max():
+        raise ValueError("sigma_yy must be at least sigma_yx sigma_xx^-1 sigma_xy")
+    roots = values.clamp(min=0).sqrt()
+    return roots.diag_embed() if vectors is None else vectors * roots[..., None, :]

@@ -1,0 +1,124 @@
+"""Files of arrays with the facts that belong to them: recorded results, and checkpoints.
+
+A file is an uncompressed or compressed ``.npz`` that holds numbers only, and one JSON text of
+facts. It is written whole or not at all, and nothing in it is ever unpickled.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+FACTS = "facts"
+
+
+def save(path, arrays, facts):
+    """Write arrays and facts to `path`, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Ends in ``.npz``; its folder is made if need be.
+    arrays : dict of str to array
+    facts : dict
+        Anything that JSON can hold.
+    """
+    path = _npz(path)
+    if FACTS in arrays:
+        raise ValueError(f"arrays must not use the name {FACTS!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".npz")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, **arrays, **{FACTS: np.array(json.dumps(facts))})
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load(path):
+    """Read what `save` wrote.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+    facts : dict
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or was not written by `save`.
+    """
+    path = _npz(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        facts = json.loads(str(arrays.pop(FACTS)))
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or not a file of this book: {error}") from None
+    return arrays, facts
+
+
+def digest(*arrays):
+    """One short hexadecimal name for the values, shapes and types of arrays."""
+    sha = hashlib.sha256()
+    for array in map(np.ascontiguousarray, arrays):
+        sha.update(f"{array.dtype}{array.shape}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()[:16]
+
+
+def provenance(seed, started, device="cpu"):
+    """The facts that every recorded result carries.
+
+    Parameters
+    ----------
+    seed : int
+    started : float
+        time.time() when the run began.
+    device : str
+        What the numbers were computed on, in words or as torch names it.
+
+    Returns
+    -------
+    dict
+    """
+    packages = ("jepabook", "numpy", "scipy", "torch")
+    return {
+        "command": " ".join(["python", *_command()]),
+        "seed": seed,
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in packages},
+        "device": str(device),
+        "wall_seconds": round(time.time() - started, 1),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _command():
+    """The arguments of the running program, a module as ``-m name``, without the machine's paths."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["-m", module.name] if module else [Path(sys.argv[0]).name]
+    return [*program, *sys.argv[1:]]
+
+
+def _npz(path):
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"path must end in .npz, got {str(path)!r}")
+    return path
