@@ -9,14 +9,13 @@ whose layers follow the first one's as an exponential moving average (EMA).
 
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 from torchdiffeq import odeint
 from tqdm import tqdm
 
-from jepabook import _validate, matrix_flow, recorded
+from jepabook import _validate, checkpoints, matrix_flow
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,8 +252,8 @@ def train(
         "source": source.state(),
     }
     if checkpoint is not None:
-        identity = _identity(networks, weights, steps, record_at, directions)
-        state = _resume(checkpoint, state, identity)
+        identity = checkpoints.identity(networks, weights, steps, record_at, directions)
+        state = checkpoints.resume(checkpoint, state, identity)
         source.restore(state["source"])
     live, target, sizes, diverged_at = (
         state[name] for name in ("weights", "target", "sizes", "diverged_at")
@@ -285,7 +284,7 @@ def train(
             last = step + 1 == steps
             if checkpoint is not None and (last or (step + 1) % checkpoint_every == 0):
                 state["step"].fill_(step + 1)
-                _save(checkpoint, state | {"source": source.state()}, identity)
+                checkpoints.save(checkpoint, state | {"source": source.state()}, identity)
     return History(record_at, sizes.cpu().numpy(), diverged_at.cpu().numpy(), live)
 
 
@@ -322,7 +321,7 @@ def flow(
     if times.ndim != 1 or times.size < 2 or times[0] != 0 or np.any(np.diff(times) <= 0):
         raise ValueError(f"times must increase from 0, got {times}")
     networks = Networks(weights, settings, source, target_weights)
-    layers, depth = len(weights), networks.depth
+    layers = len(weights)
     rate = torch.where(networks.online, 0.0, settings.target_rate)
 
     def velocity(_, state):
@@ -366,38 +365,3 @@ def _record_at(record_at, steps):
 def _quiet(progress):
     """tqdm's `disable`: None hides the bar unless standard error is a terminal."""
     return None if progress is None else not progress
-
-
-def _identity(networks, weights, steps, record_at, directions):
-    """What makes a training the one that a checkpoint belongs to."""
-    chosen = networks.settings
-    axes = networks.eye if directions is None else directions
-    tensors = (weights, networks.start, axes, chosen.learning_rate, chosen.weight_decay)
-    return {
-        "objectives": " ".join(objective.name for objective in chosen.objectives),
-        "steps": steps,
-        "records": recorded.digest(record_at),
-        "start and rates": recorded.digest(
-            *(tensor.cpu().numpy() for tensor in (*tensors, chosen.target_rate))
-        ),
-        "source": networks.source.identity(),
-    }
-
-
-def _save(path, state, identity):
-    """Write a checkpoint, whole or not at all."""
-    recorded.save(path, {name: tensor.cpu().numpy() for name, tensor in state.items()}, identity)
-
-
-def _resume(path, state, identity):
-    """`state` itself if there is no checkpoint yet, else the checkpoint's."""
-    if not Path(path).exists():
-        return state
-    arrays, found = recorded.load(path)
-    for name, value in identity.items():
-        if found.get(name) != value:
-            raise ValueError(f"checkpoint {path} is of another training: its {name} differ")
-    return {
-        name: torch.as_tensor(arrays[name]).to(tensor.device, tensor.dtype)
-        for name, tensor in state.items()
-    }

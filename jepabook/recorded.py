@@ -1,6 +1,6 @@
 """Files of arrays with the facts that belong to them: recorded results, and checkpoints.
 
-A file is an uncompressed or compressed ``.npz`` that holds numbers only, and one JSON text of
+A file is a compressed ``.npz`` that holds numbers only, and one JSON text of
 facts. It is written whole or not at all, and nothing in it is ever unpickled.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 FACTS = "facts"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
 def save(path, arrays, facts):
@@ -74,6 +75,20 @@ def load(path):
     return arrays, facts
 
 
+def result(name):
+    """The recorded result `name` of the book's folder ``results``, as `load` returns it.
+
+    Raises
+    ------
+    ValueError
+        If there is none, with the command that makes it.
+    """
+    path = RESULTS / f"{name}.npz"
+    if not path.exists():
+        raise ValueError(f"{name!r} is not recorded: make it with python -m results.{name}")
+    return load(path)
+
+
 def digest(*arrays):
     """One short hexadecimal name for the values, shapes and types of arrays."""
     sha = hashlib.sha256()
@@ -111,7 +126,7 @@ def provenance(seed, started, device="cpu"):
 
 
 def _command():
-    """The arguments of the running program, a module as ``-m name``, without the machine's paths."""
+    """The running program's name and arguments, a module as ``-m name``, without folders."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["-m", module.name] if module else [Path(sys.argv[0]).name]
     return [*program, *sys.argv[1:]]
