@@ -1,0 +1,123 @@
+"""JEPA against MAE by SGD from a random start, on the very same minibatches: Figures 1 and 5."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from jepabook import _validate, linear_net, matrix_flow, minibatch
+from jepabook.objectives import JEPA, MAE
+
+OBJECTIVES = (JEPA, MAE)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Runs of both objectives over gains, learning rates and seeds.
+
+    Attributes
+    ----------
+    steps : ndarray (n,)
+        Iterations at which sizes were recorded.
+    sizes : ndarray (n, 2, gains, rates, seeds, d)
+        Sizes of the features, JEPA first; NaN from where a run diverged.
+    diverged_at : ndarray (2, gains, rates, seeds)
+        Iteration at which a run was first not finite, or -1.
+    """
+
+    steps: np.ndarray
+    sizes: np.ndarray
+    diverged_at: np.ndarray
+
+
+def train_both(
+    spectrum,
+    seeds,
+    gains,
+    learning_rates,
+    depth=5,
+    batch=1000,
+    steps=5000,
+    record_at=None,
+    seed=0,
+    checkpoint=None,
+    device="cpu",
+):
+    """Train both objectives from the same Gaussian weights on the same minibatches.
+
+    The views are alike in law, Sigma_yy = Sigma_xx: the paper gives no Sigma_yy. So rho is the
+    correlation of x_i and y_i, at most 1.
+
+    Parameters
+    ----------
+    spectrum : FeatureSpectrum
+        d features with rho <= 1.
+    seeds : int
+        Independent repetitions: initial weights, and minibatches.
+    gains, learning_rates : sequences of float
+        Layers have entries N(0, gain^2 / d). Every pair is run.
+    depth, batch, steps, record_at, checkpoint
+        As in `linear_net.train`; the defaults are the paper's setting (Appendix A.1).
+    seed : int
+        Of everything random.
+    device : torch device
+
+    Returns
+    -------
+    Comparison
+    """
+    _validate.where("rho", spectrum.rho, spectrum.rho <= 1, "must be at most 1")
+    gains, learning_rates = (
+        np.atleast_1d(_validate.positive(name, value))
+        for name, value in (("gains", gains), ("learning_rates", learning_rates))
+    )
+    seeds = _validate.integer("seeds", seeds)
+    lead = (len(OBJECTIVES), len(gains), len(learning_rates), seeds)
+    start, stream = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
+    unit = linear_net.initial_weights(
+        "gaussian", seeds, depth, len(spectrum), 1.0, start, device=device
+    )
+    gain = torch.as_tensor(np.broadcast_to(gains[:, None, None], lead).ravel(), dtype=unit.dtype)
+    copies = len(gain) // seeds
+    weights = unit.repeat(1, copies, 1, 1) * gain.to(device)[:, None, None]
+    settings = linear_net.settings(
+        [objective for objective in OBJECTIVES for _ in range(len(gain) // 2)],
+        weights,
+        np.broadcast_to(learning_rates[:, None], lead).ravel(),
+    )
+    sigma_xx, sigma_yx = (np.stack([matrix] * seeds) for matrix in spectrum.covariances())
+    views = minibatch.GaussianViews(sigma_xx, sigma_yx, sigma_xx, batch, stream, device=device)
+    history = linear_net.train(
+        weights, settings, views, steps, record_at, checkpoint=checkpoint, checkpoint_every=500
+    )
+    sizes = history.sizes.reshape(len(history.times), *lead, len(spectrum))
+    return Comparison(history.times, sizes, history.diverged_at.reshape(lead))
+
+
+def decoder_gain(weights, sigma_xx, sigma_yx):
+    """How far a network's decoder acts on all features alike (ours).
+
+    Parameters
+    ----------
+    weights : tensor (L + 1, R, d, d)
+    sigma_xx, sigma_yx : arrays (d, d)
+
+    Returns
+    -------
+    gain, spread, mean_rho : ndarrays (R,)
+        The number v for which v W x is nearest to V W x in mean square; the root mean square of
+        (V - v) W x over that of V W x; and the same for the best decoder that is a number,
+        tr(W Sigma_yx W') / tr(W Sigma_xx W'), the mean of rho weighted by |W e_i|^2 sigma_i^2.
+    """
+    encoder, decoder = matrix_flow.partial_products(weights[:-1])[-1], weights[-1]
+    xx, yx = (
+        encoder @ torch.as_tensor(sigma, dtype=encoder.dtype) @ encoder.mT
+        for sigma in (sigma_xx, sigma_yx)
+    )
+
+    def trace(matrix):
+        return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+    gain, total = trace(decoder @ xx) / trace(xx), trace(decoder @ xx @ decoder.mT)
+    spread = (1 - gain**2 * trace(xx) / total).clamp(min=0).sqrt()
+    return tuple(found.numpy() for found in (gain, spread, trace(yx) / trace(xx)))

@@ -1,0 +1,60 @@
+"""Recorded results: each carries its provenance, and its beginning can be run again."""
+
+import datetime
+import re
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from jepabook import FeatureSpectrum, comparison, recorded
+from results import sgd
+
+NAMES = sorted(path.stem for path in recorded.RESULTS.glob("*.py"))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def result(request):
+    return request.param, *recorded.result(request.param)
+
+
+def test_every_script_has_its_recorded_file_and_no_file_is_without():
+    assert NAMES == sorted(path.stem for path in recorded.RESULTS.glob("*.npz"))
+
+
+def test_provenance_is_complete(result):
+    name, _, facts = result
+    assert facts["command"] == f"python -m results.{name}"
+    assert {"python", "numpy", "torch", "jepabook"} <= set(facts["versions"])
+    assert facts["device"] and isinstance(facts["seed"], int)
+    assert facts["wall_seconds"] > 0
+    assert datetime.date.fromisoformat(facts["date"]) >= datetime.date(2026, 11, 1)
+
+
+def test_no_path_of_a_machine(result):
+    assert not re.search(r"/(home|root|Users|work|tmp)/", str(result[2]))
+
+
+def test_files_are_small_and_documented(result):
+    name, *_ = result
+    assert (recorded.RESULTS / f"{name}.npz").stat().st_size < 2**20
+    assert f"-m results.{name}`" in (recorded.RESULTS / "README.md").read_text()
+    assert import_module(f"results.{name}").__doc__.count(f"python -m results.{name}") == 1
+
+
+@pytest.mark.parametrize("panel", ["distribution_2", "lam_only"])
+def test_the_first_iterations_of_a_panel_come_out_as_recorded(panel):
+    """The same seeds, the same code: profiles after 25 and 50 of 5000 iterations."""
+    arrays, facts = recorded.result("sgd")
+    runs = comparison.train_both(
+        FeatureSpectrum(*sgd.PANELS[panel]),
+        16,
+        [facts["gain"]],
+        [0.03],
+        steps=50,
+        record_at=[0, 25, 50],
+        seed=facts["seed"],
+    )
+    sizes = runs.sizes[:, :, 0, 0]
+    np.testing.assert_allclose(sizes.mean(2), arrays[f"{panel}__profile_mean"][:3], rtol=2e-3)
+    np.testing.assert_allclose(sizes[0], arrays[f"{panel}__first"], rtol=1e-5)
