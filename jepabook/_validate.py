@@ -63,6 +63,13 @@ def finite(name, value):
     return where(name, as_array, np.isfinite(as_array), "must be finite")
 
 
+def number(name, value):
+    """Return the checked array `value` of one number as a float, or raise ValueError."""
+    if value.ndim:
+        raise ValueError(f"{name} must be one number, got shape {value.shape}")
+    return float(value)
+
+
 def open_unit(name, value):
     """Return `value` as a float64 array inside (0, 1), or raise ValueError."""
     as_array = array(name, value)

@@ -1,16 +1,14 @@
 """Checkpoints of a training in `linear_net`: written whole, and refused by another training."""
 
-from pathlib import Path
-
 import torch
 
 from jepabook import recorded
 
 
-def identity(networks, weights, steps, record_at, directions):
+def identity(networks, weights, steps, record_at):
     """What makes a training the one that a checkpoint belongs to."""
     chosen = networks.settings
-    axes = networks.eye if directions is None else directions
+    axes = networks.eye if networks.directions is None else networks.directions
     tensors = (weights, networks.start, axes, chosen.learning_rate, chosen.weight_decay)
     return {
         "objectives": " ".join(objective.name for objective in chosen.objectives),
@@ -30,12 +28,14 @@ def save(path, state, identity):
 
 def resume(path, state, identity):
     """`state` itself if there is no checkpoint yet, else the checkpoint's."""
-    if not Path(path).exists():
+    try:
+        arrays, found = recorded.load(path)
+    except FileNotFoundError:
         return state
-    arrays, found = recorded.load(path)
-    for name, value in identity.items():
-        if found.get(name) != value:
-            raise ValueError(f"checkpoint {path} is of another training: its {name} differ")
+    differing = [name for name, value in identity.items() if found.get(name) != value]
+    if differing or arrays.keys() != state.keys():
+        what = ", ".join(differing) or "arrays"
+        raise ValueError(f"checkpoint {path} is of another training, which differs in: {what}")
     return {
         name: torch.as_tensor(arrays[name]).to(tensor.device, tensor.dtype)
         for name, tensor in state.items()

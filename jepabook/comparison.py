@@ -121,3 +121,55 @@ def decoder_gain(weights, sigma_xx, sigma_yx):
     gain, total = trace(decoder @ xx) / trace(xx), trace(decoder @ xx @ decoder.mT)
     spread = (1 - gain**2 * trace(xx) / total).clamp(min=0).sqrt()
     return tuple(found.numpy() for found in (gain, spread, trace(yx) / trace(xx)))
+
+
+@dataclass(frozen=True, eq=False)
+class DecoderPath:
+    """JEPA's decoder and the growth of its features over stretches of full-batch descent (ours).
+
+    Attributes
+    ----------
+    gain, spread, mean_rho : ndarrays (n, runs)
+        `decoder_gain`, the mean of the stretch's two ends.
+    growth : ndarray (n, runs, d)
+        Growth rates of the sizes, in units of gradient flow.
+    """
+
+    gain: np.ndarray
+    spread: np.ndarray
+    mean_rho: np.ndarray
+    growth: np.ndarray
+
+    def fastest(self):
+        """The stretch in which each run's features grow fastest on average, (runs,)."""
+        return self.growth.mean(-1).argmax(0)
+
+
+def follow_decoder(spectrum, runs, stretches, seed, steps=50, depth=5, gain=3**-0.5, rate=0.03):
+    """Follow JEPA's decoder from Gaussian weights by gradient descent on the population.
+
+    Parameters
+    ----------
+    spectrum : FeatureSpectrum
+    runs, stretches, steps : int
+        Independent starts; stretches to be told apart; steps in each.
+    seed, depth : int
+    gain, rate : float
+        As in `train_both`.
+
+    Returns
+    -------
+    DecoderPath
+    """
+    sigma_xx, sigma_yx = spectrum.covariances()
+    source = minibatch.Population(sigma_xx, sigma_yx, dtype=torch.float32)
+    weights = linear_net.initial_weights("gaussian", runs, depth, len(spectrum), gain, seed)
+    settings = linear_net.settings(JEPA, weights, rate)
+    told, growth = [decoder_gain(weights, sigma_xx, sigma_yx)], []
+    for _ in range(stretches):
+        history = linear_net.train(weights, settings, source, steps, record_at=[0, steps])
+        weights = history.weights
+        told.append(decoder_gain(weights, sigma_xx, sigma_yx))
+        growth.append(np.log(history.sizes[1] / history.sizes[0]) / (steps * rate))
+    ends = np.array(told)
+    return DecoderPath(*np.moveaxis((ends[1:] + ends[:-1]) / 2, 1, 0), np.array(growth))

@@ -15,7 +15,7 @@ def learned(sizes, factor=2.0):
     The default is what it takes for half of the final size to lie above the initial size: any
     other feature is "half learned" before training starts.
     """
-    sizes = np.asarray(sizes)
+    factor, sizes = _validate.number("factor", _validate.positive("factor", factor)), _sizes(sizes)
     return sizes[-1] >= factor * sizes[0]
 
 
@@ -30,25 +30,37 @@ def half_times(times, sizes, fraction=0.5):
     sizes : array (n, ..., d)
     fraction : float in (0, 1)
     """
-    fraction = float(_validate.open_unit("fraction", fraction))
-    sizes = np.asarray(sizes, dtype=float)
-    return _first_crossing(times, sizes, fraction * sizes[-1])
+    fraction = _validate.number("fraction", _validate.open_unit("fraction", fraction))
+    return first_crossing(times, sizes, fraction * _sizes(sizes)[-1])
 
 
 def doubling_times(times, sizes):
-    """When each feature first reached twice its initial size, (..., d); NaN as in `half_times`.
+    """When each feature first reached twice its initial size, (..., d).
 
-    Unlike half of the final size, this goal does not depend on where training ends.
+    Unlike `half_times` this does not refer to the end: a feature that falls back later counts.
+    NaN for a feature that never doubles, and in a run that diverged.
     """
-    sizes = np.asarray(sizes, dtype=float)
-    return _first_crossing(times, sizes, 2 * sizes[0])
+    return _crossing(times, sizes, 2 * _sizes(sizes)[0])
 
 
-def _first_crossing(times, sizes, goal):
-    times = np.asarray(times, dtype=float)
-    if len(times) != len(sizes):
-        raise ValueError(f"times must have one entry a record, got {len(times)}, {len(sizes)}")
-    after = np.argmax(sizes >= goal, axis=0)
+def first_crossing(times, sizes, goal):
+    """When each feature first rose to `goal` (..., d), say half of a predicted size; (..., d).
+
+    NaN as in `half_times`, and where the goal is never reached or already met at the start.
+    """
+    return np.where(learned(sizes), _crossing(times, sizes, goal), np.nan)
+
+
+def _crossing(times, sizes, goal):
+    """`first_crossing`, of features that fell back, too."""
+    times, sizes, goal = _validate.finite("times", times), _sizes(sizes), np.asarray(goal)
+    if times.shape != sizes.shape[:1]:
+        raise ValueError(f"times must have shape {sizes.shape[:1]}, got {times.shape}")
+    _validate.where("times", times, np.append(True, np.diff(times) > 0), "must increase")
+    if goal.shape not in ((), sizes.shape[1:]):
+        raise ValueError(f"goal must have shape {sizes.shape[1:]}, got {goal.shape}")
+    reached = sizes >= goal
+    after = np.argmax(reached, axis=0)
     before = np.maximum(after - 1, 0)
 
     def at(index):
@@ -57,29 +69,42 @@ def _first_crossing(times, sizes, goal):
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(after > before, (goal - at(before)) / (at(after) - at(before)), 0.0)
     crossing = times[before] + share * (times[after] - times[before])
-    return np.where(learned(sizes) & np.isfinite(goal), crossing, np.nan)
+    return np.where(np.isfinite(sizes[-1]) & (after > 0), crossing, np.nan)
 
 
-def tau(moments, along):
+def _sizes(sizes):
+    """Recorded sizes as floats; NaN is allowed, it is how a run that diverged is recorded."""
+    sizes = np.asarray(sizes)
+    if sizes.ndim == 0 or len(sizes) == 0 or sizes.dtype.kind not in "fiu":
+        raise ValueError(f"sizes must be numbers (n, ..., d), got {sizes.dtype} {sizes.shape}")
+    return sizes.astype(float)
+
+
+def tau(moments, along, never="left out"):
     """Kendall's tau-b: 1 if features with larger `along` come first, -1 if they come last.
 
     Parameters
     ----------
     moments : array (..., d)
-        When each feature was learned; NaN for one that was not, which is left out.
+        When each feature was learned; NaN for one that was not.
     along : array (d,)
         What to order by.
+    never : {"left out", "last"}
+        What becomes of features that were not learned; "last" ties them behind the others.
 
     Returns
     -------
     ndarray (...)
         NaN where fewer than two features are left, or all tie.
     """
-    moments, along = np.asarray(moments, dtype=float), np.asarray(along, dtype=float)
-    if moments.shape[-1:] != along.shape:
+    moments, along = np.asarray(moments, dtype=float), _validate.finite("along", along)
+    if along.ndim != 1 or moments.shape[-1:] != along.shape:
         raise ValueError(f"along must have shape {moments.shape[-1:]}, got {along.shape}")
+    if never not in ("left out", "last"):
+        raise ValueError(f'never must be "left out" or "last", got {never!r}')
     rows = moments.reshape(-1, along.size)
-    keep = np.isfinite(rows)
+    keep = np.isfinite(rows) | (never == "last")
+    rows = np.where(np.isfinite(rows), rows, np.inf)
     values = [
         stats.kendalltau(-row[k], along[k]).statistic if k.sum() > 1 else np.nan
         for row, k in zip(rows, keep, strict=True)
@@ -93,14 +118,17 @@ def mean_interval(values, level=0.95):
     Parameters
     ----------
     values : array (seeds, ...)
+        Of at least two seeds; a NaN among them gives NaN.
     level : float in (0, 1)
 
     Returns
     -------
     mean, low, high : ndarrays (...)
     """
-    level = float(_validate.open_unit("level", level))
+    level = _validate.number("level", _validate.open_unit("level", level))
     values = np.asarray(values, dtype=float)
+    if values.ndim == 0 or len(values) < 2:
+        raise ValueError(f"values must be of at least two seeds, got shape {values.shape}")
     mean = values.mean(0)
     half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(values, axis=0)
     return mean, mean - half, mean + half

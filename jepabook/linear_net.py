@@ -15,7 +15,7 @@ import torch
 from torchdiffeq import odeint
 from tqdm import tqdm
 
-from jepabook import _validate, checkpoints, matrix_flow
+from jepabook import _validate, checkpoints, matrix_flow, minibatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class History:
     sizes : ndarray (n, R, d)
         |W u_i| for every direction u_i: the sizes of the features, eq. (63).
     diverged_at : ndarray (R,)
-        The first step at which a run was not finite, or -1.
+        The first step at which a run's network or its gradient was not finite, or -1.
     weights : tensor (L + M, R, d, d)
         The weights at the end.
     """
@@ -73,8 +73,11 @@ def initial_weights(
     gain : float
         Root mean square factor by which a layer stretches a vector, > 0.
     seed : int
+        Not the source's: the same seed is the same stream of random numbers.
     decoder_depth : int
-    dtype, device : torch dtype and device
+    dtype : torch.float32 or torch.float64
+    device : torch device
+        The weights are the same on every device.
 
     Returns
     -------
@@ -85,8 +88,9 @@ def initial_weights(
     layers = _validate.depth(depth) + _validate.integer("decoder_depth", decoder_depth)
     width = _validate.integer("width", width)
     shape = (layers, _validate.integer("count", count), width, width)
-    gain = float(_validate.positive("gain", gain))
-    generator = torch.Generator().manual_seed(seed)
+    gain = _validate.number("gain", _validate.positive("gain", gain))
+    minibatch.check_dtype(dtype)
+    generator = torch.Generator().manual_seed(_validate.integer("seed", seed, least=0))
     if kind == "uniform":
         unit = torch.rand(shape, generator=generator, dtype=dtype).mul_(2).sub_(1)
         weights = unit * (gain * (3 / width) ** 0.5)
@@ -129,9 +133,9 @@ def settings(
     Settings
     """
     if like.ndim != 4 or like.shape[-1] != like.shape[-2]:
-        raise ValueError(f"weights must have shape (layers, R, d, d), got {tuple(like.shape)}")
-    runs = like.shape[1]
-    if _validate.integer("decoder_depth", decoder_depth) >= len(like):
+        raise ValueError(f"like must have shape (layers, R, d, d), got {tuple(like.shape)}")
+    runs, decoder_depth = like.shape[1], _validate.integer("decoder_depth", decoder_depth)
+    if decoder_depth >= len(like):
         raise ValueError(f"decoder_depth must be below {len(like)} layers, got {decoder_depth}")
     many = tuple(objectives) if np.iterable(objectives) else (objectives,) * runs
     for objective in many:
@@ -159,14 +163,24 @@ def settings(
 class Networks:
     """R networks and their target networks: the residual that flow and SGD share."""
 
-    def __init__(self, weights, settings, source, target_weights=None):
-        if weights.shape[1] % source.streams or weights.shape[-1] != source.width:
-            raise ValueError(
-                f"weights must fit {source.streams} streams of width {source.width}, "
-                f"got shape {tuple(weights.shape)}"
-            )
+    def __init__(self, weights, settings, source, directions, target_weights):
         self.settings, self.source = settings, source
         self.depth = len(weights) - settings.decoder_depth
+        runs, width = len(settings.objectives), source.width
+        _check("weights", weights, (len(weights), runs, width, width), settings.learning_rate)
+        if self.depth < 1:
+            raise ValueError(f"weights must have more layers than the decoder, got {len(weights)}")
+        if runs % source.streams:
+            raise ValueError(f"weights must be a multiple of {source.streams} runs, got {runs}")
+        if source.dtype != weights.dtype or source.device != weights.device:
+            raise ValueError(
+                f"source must be {_kind(weights)} as the weights are, got {_kind(source)}"
+            )
+        if target_weights is not None:
+            _check("target_weights", target_weights, weights[: self.depth].shape, weights)
+        if directions is not None:
+            _check("directions", directions, (width, width), weights)
+        self.directions = directions
         jepa = [objective.targets_encoder for objective in settings.objectives]
         self.jepa = torch.tensor(jepa, device=weights.device)[:, None, None]
         self.mixed, self.all_jepa = any(jepa) and not all(jepa), all(jepa)
@@ -188,10 +202,10 @@ class Networks:
             target = self.eye.expand_as(target)
         return products, self.source.residual(products[-1], target)
 
-    def sizes(self, weights, directions):
+    def sizes(self, weights):
         """|W u_i|, shape (R, d)."""
         encoder = matrix_flow.partial_products(weights[: self.depth])[-1]
-        return (encoder if directions is None else encoder @ directions).norm(dim=-2)
+        return (encoder if self.directions is None else encoder @ self.directions).norm(dim=-2)
 
 
 def train(
@@ -216,6 +230,7 @@ def train(
         Initial weights; left as they are.
     settings : Settings
     source : minibatch.GaussianViews or minibatch.Population
+        Its stream of minibatches goes on from where it is: the same training needs a new source.
     steps : int
     record_at : sequence of int, optional
         Increasing steps within [0, steps] at which sizes are recorded; default: 201 of them.
@@ -240,8 +255,9 @@ def train(
         For arguments that do not fit, and for a checkpoint of another training.
     """
     steps = _validate.integer("steps", steps)
+    checkpoint_every = _validate.integer("checkpoint_every", checkpoint_every)
     record_at = _record_at(record_at, steps)
-    networks = Networks(weights, settings, source, target_weights)
+    networks = Networks(weights, settings, source, directions, target_weights)
     runs, width = weights.shape[1], weights.shape[-1]
     state = {
         "step": torch.zeros((), dtype=torch.int64),
@@ -252,7 +268,7 @@ def train(
         "source": source.state(),
     }
     if checkpoint is not None:
-        identity = checkpoints.identity(networks, weights, steps, record_at, directions)
+        identity = checkpoints.identity(networks, weights, steps, record_at)
         state = checkpoints.resume(checkpoint, state, identity)
         source.restore(state["source"])
     live, target, sizes, diverged_at = (
@@ -265,12 +281,11 @@ def train(
     with torch.no_grad(), tqdm(total=steps, initial=done, disable=_quiet(progress)) as bar:
         for step in range(done, steps + 1):
             if step in rows:
-                sizes[rows[step]] = networks.sizes(live, directions)
+                sizes[rows[step]] = networks.sizes(live)
             if step == steps:
                 break
             products, residual = networks.products_and_residual(layers, target)
-            broken = ~torch.isfinite(residual.sum((-2, -1))) & (diverged_at < 0)
-            diverged_at.masked_fill_(broken, step)
+            diverged_at.masked_fill_(_broken(residual) & (diverged_at < 0), step)
             gradients = matrix_flow.layer_gradients(
                 layers, products, residual.mul_(rate), torch.bmm
             )
@@ -285,6 +300,9 @@ def train(
             if checkpoint is not None and (last or (step + 1) % checkpoint_every == 0):
                 state["step"].fill_(step + 1)
                 checkpoints.save(checkpoint, state | {"source": source.state()}, identity)
+        diverged_at.masked_fill_(
+            _broken(matrix_flow.partial_products(layers)[-1]) & (diverged_at < 0), steps
+        )
     return History(record_at, sizes.cpu().numpy(), diverged_at.cpu().numpy(), live)
 
 
@@ -306,21 +324,40 @@ def flow(
     Parameters
     ----------
     weights, settings, directions, target_weights, progress
-        As for `train`; the learning rate is not used.
+        As for `train`; the learning rate is not used. float64 is advised.
     source : minibatch.Population
     times : array (n,)
         Increasing, starting at 0, in units of gradient flow: the scalar equations (7), (8) run L
         times faster.
     rtol, atol : float
+        rtol must leave some room to the rounding of the weights' type.
 
     Returns
     -------
     History
+
+    Raises
+    ------
+    ValueError
+        For arguments that do not fit.
+    RuntimeError
+        If the integrator gives up: the flow blows up, or is too stiff, as at huge target rates.
     """
-    times = _validate.non_negative("times", times)
-    if times.ndim != 1 or times.size < 2 or times[0] != 0 or np.any(np.diff(times) <= 0):
-        raise ValueError(f"times must increase from 0, got {times}")
-    networks = Networks(weights, settings, source, target_weights)
+    times = _validate.finite("times", times)
+    if times.ndim != 1 or times.size < 2:
+        raise ValueError(f"times must be a sequence of at least two, got shape {times.shape}")
+    rising = np.append(times[0] == 0, np.diff(times) > 0)
+    _validate.where("times", times, rising, "must increase from 0")
+    if not isinstance(source, minibatch.Population):
+        raise ValueError(f"source must be minibatch.Population, got {type(source).__name__}")
+    networks = Networks(weights, settings, source, directions, target_weights)
+    rtol, atol = (
+        _validate.number(name, _validate.positive(name, value))
+        for name, value in (("rtol", rtol), ("atol", atol))
+    )
+    least = 4 * torch.finfo(weights.dtype).eps
+    if rtol < least:
+        raise ValueError(f"rtol must be at least {least:.1e} for {weights.dtype}, got {rtol}")
     layers = len(weights)
     rate = torch.where(networks.online, 0.0, settings.target_rate)
 
@@ -336,30 +373,56 @@ def flow(
         return state.abs() if state.ndim == 0 else state.square().mean((0, 2, 3)).max().sqrt()
 
     state = torch.cat([weights, networks.start]) if networks.has_target else weights.clone()
-    sizes = [networks.sizes(state[:layers], directions)]
+    sizes = [networks.sizes(state[:layers])]
     clock = torch.as_tensor(times, dtype=torch.float64)
     with torch.no_grad(), tqdm(total=len(times) - 1, disable=_quiet(progress)) as bar:
         for span in pairwise(clock):
             span = torch.stack(span)
             options = {"norm": worst, "step_t": span[1:]}
-            state = odeint(
-                velocity, state, span, rtol=rtol, atol=atol, method="dopri8", options=options
-            )[-1]
-            sizes.append(networks.sizes(state[:layers], directions))
+            try:
+                state = odeint(
+                    velocity, state, span, rtol=rtol, atol=atol, method="dopri8", options=options
+                )[-1]
+            except AssertionError as error:  # how torchdiffeq reports a step that became too small
+                reason = str(error).splitlines()[0]
+                raise RuntimeError(f"gradient flow was not integrated: {reason}") from None
+            sizes.append(networks.sizes(state[:layers]))
             bar.update()
     never = np.full(weights.shape[1], -1)
     return History(times, torch.stack(sizes).cpu().numpy(), never, state[:layers])
+
+
+def _broken(matrices):
+    """Which of R matrices (R, d, d) are not finite, booleans (R,)."""
+    return ~torch.isfinite(matrices.sum((-2, -1)))
 
 
 def _record_at(record_at, steps):
     """The steps at which sizes are recorded, an increasing integer array."""
     if record_at is None:
         return np.unique(np.linspace(0, steps, 201).astype(int))
-    record_at = np.atleast_1d(record_at)
-    inside = record_at.ndim == 1 and record_at.dtype.kind in "iu" and np.all(np.diff(record_at) > 0)
-    if not inside or record_at[0] < 0 or record_at[-1] > steps:
-        raise ValueError(f"record_at must be increasing integers within 0 and {steps}")
-    return record_at
+    record_at = np.atleast_1d(_validate.finite("record_at", record_at))
+    if record_at.ndim != 1 or record_at.size == 0:
+        raise ValueError(f"record_at must be a sequence of steps, got shape {record_at.shape}")
+    allowed = (record_at % 1 == 0) & (record_at >= 0) & (record_at <= steps)
+    allowed[1:] &= np.diff(record_at) > 0
+    what = f"must be increasing integers within 0 and {steps}"
+    return _validate.where("record_at", record_at, allowed, what).astype(int)
+
+
+def _check(name, tensor, shape, like):
+    """Raise ValueError unless `tensor` is finite, has the shape, and the kind of `like`."""
+    if not isinstance(tensor, torch.Tensor):
+        raise ValueError(f"{name} must be a tensor, got {type(tensor).__name__}")
+    if tensor.shape != shape or _kind(tensor) != _kind(like):
+        wanted, found = f"{tuple(shape)} {_kind(like)}", f"{tuple(tensor.shape)} {_kind(tensor)}"
+        raise ValueError(f"{name} must be {wanted}, got {found}")
+    if not torch.isfinite(tensor).all():
+        raise ValueError(f"{name} must be finite, got {tensor[~torch.isfinite(tensor)][0]}")
+
+
+def _kind(tensor):
+    return f"{tensor.dtype} on {tensor.device}"
 
 
 def _quiet(progress):

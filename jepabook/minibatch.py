@@ -6,6 +6,7 @@ serves R = k S networks: network r sees stream r mod S, so runs that are compare
 MAE, can see the very same minibatches.
 """
 
+import numpy as np
 import torch
 
 from jepabook import _validate, recorded
@@ -18,13 +19,15 @@ class Population:
     ----------
     sigma_xx, sigma_yx : arrays (d, d) or (S, d, d)
         E[x x'] and E[y x'].
-    dtype, device : torch dtype and device
+    dtype : torch.float32 or torch.float64
+    device : torch device
     """
 
     def __init__(self, sigma_xx, sigma_yx, dtype=torch.float64, device="cpu"):
-        self.sigma_xx = _streams("sigma_xx", sigma_xx, dtype, device)
-        self.sigma_yx = _streams("sigma_yx", sigma_yx, dtype, device)
+        check_dtype(dtype)
+        self.sigma_xx, self.sigma_yx = _streams(dtype, device, sigma_xx=sigma_xx, sigma_yx=sigma_yx)
         self.streams, self.width = self.sigma_xx.shape[:2]
+        self.dtype, self.device = dtype, self.sigma_xx.device
 
     def residual(self, product, target):
         """V W S_xx - T S_yx for products and targets (R, d, d)."""
@@ -55,7 +58,7 @@ class GaussianViews:
 
     Parameters
     ----------
-    sigma_xx, sigma_yx, sigma_yy : arrays (d, d) or (S, d, d)
+    sigma_xx, sigma_yx, sigma_yy : arrays, all (d, d) or all (S, d, d)
         Population covariances; sigma_xx positive definite.
     batch : int
         Views a minibatch, n.
@@ -63,7 +66,8 @@ class GaussianViews:
     draw : {"wishart", "covariances", "samples"}
         Bartlett's columns; n samples, reduced to their covariances; or n samples, passed through
         the network one by one. One law, three costs.
-    dtype, device : torch dtype and device
+    dtype : torch.float32 or torch.float64
+    device : torch device
 
     Raises
     ------
@@ -86,34 +90,33 @@ class GaussianViews:
     ):
         if draw not in self.DRAWS:
             raise ValueError(f"draw must be one of {self.DRAWS}, got {draw!r}")
+        check_dtype(dtype)
         self.batch, self.draw = _validate.integer("batch", batch), draw
-        xx, yx, yy = (
-            _streams(name, value, torch.float64, device)
-            for name, value in (
-                ("sigma_xx", sigma_xx),
-                ("sigma_yx", sigma_yx),
-                ("sigma_yy", sigma_yy),
-            )
+        seed = _validate.integer("seed", seed, least=0)
+        xx, yx, yy = _streams(
+            torch.float64, device, sigma_xx=sigma_xx, sigma_yx=sigma_yx, sigma_yy=sigma_yy
         )
         factor, failed = torch.linalg.cholesky_ex(xx)
         if failed.any():
-            raise ValueError("sigma_xx must be positive definite")
+            least = torch.linalg.eigvalsh(xx).min()
+            raise ValueError(f"sigma_xx must be positive definite, got eigenvalue {least:.3g}")
         regression = torch.linalg.solve_triangular(factor, yx.mT, upper=False).mT
         noise = _square_root(yy - regression @ regression.mT, scale=yy)
+        self.dtype, self.device = dtype, factor.device
         self._maps = [_Map(matrix.to(dtype)) for matrix in (factor, regression, noise)]
         self.streams, self.width = xx.shape[:2]
-        self._generator = torch.Generator(device).manual_seed(seed)
+        self._generator = torch.Generator(self.device).manual_seed(seed)
         columns = min(self.batch, self.width) if draw == "wishart" else self.batch
         self._shape = (self.streams, self.width, columns)
         freedom = self.batch - torch.arange(columns, dtype=dtype, device=device)
         self._half_freedom = (freedom / 2).expand(self.streams, columns).contiguous()
-        self._like = {"dtype": dtype, "device": device}
         moments = recorded.digest(*(matrix.cpu().numpy() for matrix in (xx, yx, yy)))
         self._identity = f"{draw} {self.batch} {seed} {dtype} {moments}"
 
     def columns(self):
         """Draw x and y as columns, each (S, d, n), or (S, d, min(n, d)) by Bartlett's theorem."""
-        a, b = (torch.randn(self._shape, generator=self._generator, **self._like) for _ in "ab")
+        like = {"dtype": self.dtype, "device": self.device, "generator": self._generator}
+        a, b = torch.randn(self._shape, **like), torch.randn(self._shape, **like)
         if self.draw == "wishart":
             # the sampler behind torch.distributions.Gamma, which takes no generator
             gamma = torch._standard_gamma(self._half_freedom, generator=self._generator)
@@ -159,12 +162,29 @@ class _Map:
         return self._matrices @ columns if self._rows is None else self._rows * columns
 
 
-def _streams(name, value, dtype, device):
-    """`value` (d, d) or (S, d, d) as a tensor (S, d, d)."""
-    value = _validate.finite(name, value)
-    if value.ndim not in (2, 3) or value.shape[-1] != value.shape[-2]:
-        raise ValueError(f"{name} must have shape (d, d) or (S, d, d), got {value.shape}")
-    return torch.as_tensor(value, dtype=dtype, device=device).reshape(-1, *value.shape[-2:])
+def check_dtype(dtype):
+    """Raise ValueError unless `dtype` is one in which the networks can be trained."""
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}")
+
+
+def _streams(dtype, device, **covariances):
+    """Covariances of one shape, (d, d) or (S, d, d), checked, as tensors (S, d, d)."""
+    tensors, shape = [], None
+    for name, value in covariances.items():
+        value = _validate.finite(name, value)
+        if value.ndim not in (2, 3) or value.shape[-1] != value.shape[-2] or value.size == 0:
+            raise ValueError(f"{name} must have shape (d, d) or (S, d, d), got {value.shape}")
+        if value.shape != (shape or value.shape):
+            raise ValueError(f"{name} must have sigma_xx's shape {shape}, got {value.shape}")
+        shape = value.shape
+        if name != "sigma_yx":
+            lopsided = np.abs(value - value.swapaxes(-1, -2))
+            allowed = lopsided <= 1e-6 * np.abs(value).max()
+            _validate.where(name, value, allowed, "must be symmetric")
+        tensor = torch.as_tensor(value, dtype=dtype, device=device)
+        tensors.append(tensor.reshape(-1, *shape[-2:]))
+    return tensors
 
 
 def _repeat(streams, product):
@@ -180,6 +200,9 @@ def _square_root(matrix, scale):
     else:
         values, vectors = torch.linalg.eigh(matrix)
     if values.min() < -1e-10 * scale.abs().max():
-        raise ValueError("sigma_yy must be at least sigma_yx sigma_xx^-1 sigma_xy")
+        raise ValueError(
+            "sigma_yy must be at least sigma_yx sigma_xx^-1 sigma_xy, "
+            f"got a difference with eigenvalue {values.min():.3g}"
+        )
     roots = values.clamp(min=0).sqrt()
     return roots.diag_embed() if vectors is None else vectors * roots[..., None, :]

@@ -6,19 +6,21 @@ facts. It is written whole or not at all, and nothing in it is ever unpickled.
 
 import datetime
 import hashlib
+import io
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 FACTS = "facts"
+RESERVED = (FACTS, "file", "allow_pickle")  # the latter two are NumPy's own
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
@@ -30,17 +32,22 @@ def save(path, arrays, facts):
     path : path
         Ends in ``.npz``; its folder is made if need be.
     arrays : dict of str to array
+        Numbers or booleans.
     facts : dict
         Anything that JSON can hold.
     """
-    path = _npz(path)
-    if FACTS in arrays:
-        raise ValueError(f"arrays must not use the name {FACTS!r}")
+    path, text = _npz(path), _json(facts)
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not str(name).isidentifier() or name in RESERVED:
+            raise ValueError(f"arrays must have plain names, none of {RESERVED}, got {name!r}")
+        if array.dtype.kind not in "biufc":
+            raise ValueError(f"arrays must hold numbers, got {name!r} of type {array.dtype}")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".npz")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays, **{FACTS: np.array(json.dumps(facts))})
+            np.savez_compressed(file, **arrays, **{FACTS: np.array(text)})
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -66,12 +73,14 @@ def load(path):
         If the file is damaged or was not written by `save`.
     """
     path = _npz(path)
+    content = io.BytesIO(path.read_bytes())
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(content, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(str(arrays.pop(FACTS)))
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or not a file of this book: {error}") from None
+    except Exception as error:  # a damaged archive can raise nearly anything
+        kind = type(error).__name__
+        raise ValueError(f"{path} is damaged or not a file of this book ({kind})") from None
     return arrays, facts
 
 
@@ -83,6 +92,8 @@ def result(name):
     ValueError
         If there is none, with the command that makes it.
     """
+    if not str(name).isidentifier():
+        raise ValueError(f"name must be that of a module in results, got {name!r}")
     path = RESULTS / f"{name}.npz"
     if not path.exists():
         raise ValueError(f"{name!r} is not recorded: make it with python -m results.{name}")
@@ -129,7 +140,14 @@ def _command():
     """The running program's name and arguments, a module as ``-m name``, without folders."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["-m", module.name] if module else [Path(sys.argv[0]).name]
-    return [*program, *sys.argv[1:]]
+    return [*program, *(re.sub(r"(?:^|(?<=[=:,]))[/~]\S*/", "", word) for word in sys.argv[1:])]
+
+
+def _json(facts):
+    try:
+        return json.dumps(dict(facts))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"facts must be a dict that JSON can hold, got {error}") from None
 
 
 def _npz(path):

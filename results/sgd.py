@@ -16,6 +16,7 @@ from jepabook import FeatureSpectrum, comparison, learning_order, recorded
 
 SEED, WIDTH = 2024, 100
 CHECKPOINTS = Path("_build/checkpoints/sgd")
+GRID_SEEDS = 4
 RECORDS = np.unique(np.concatenate([np.arange(0, 500, 5), np.arange(500, 5001, 20)]))
 CURVES_EVERY = 3
 PROFILES = np.array([0, 25, 50, 100, 200, 400, 800, 1600, 3200, 5000])
@@ -72,29 +73,33 @@ def panel(name, spectrum, learning_rate=0.03):
         "profile": sizes[np.searchsorted(runs.steps, PROFILES)],
         "curve": sizes[::CURVES_EVERY, ..., :: WIDTH // 8],
     }
-    statistics = {
-        f"{what}_{statistic}": getattr(values, statistic)(axis=2)
-        for what, values in shown.items()
-        for statistic in ("mean", "std")
+    statistics = {f"{what}_mean": values.mean(2) for what, values in shown.items()} | {
+        f"{what}_std": values.std(2, ddof=1) for what, values in shown.items()
     }
     kept = {key: value[:, 0, 0] for key, value in measures(runs, spectrum).items()}
     return kept | statistics
 
 
 def grid(lam_range, rho_range):
-    """Four seeds of distribution 2 at every gain and learning rate: orders only."""
+    """A few seeds of distribution 2 at every gain and learning rate: orders only."""
     lam, rho = (np.linspace(*values, WIDTH) for values in (lam_range, rho_range))
     spectrum = FeatureSpectrum(lam, rho[::-1])
     name = f"grid-{lam_range[0]}-{rho_range[0]}.npz"
     runs = comparison.train_both(
-        spectrum, 4, GAINS, RATES, record_at=RECORDS, seed=SEED, checkpoint=CHECKPOINTS / name
+        spectrum,
+        GRID_SEEDS,
+        GAINS,
+        RATES,
+        record_at=RECORDS,
+        seed=SEED,
+        checkpoint=CHECKPOINTS / name,
     )
     found = measures(runs, spectrum)
     return {
         "order_by_lam": found["order_by_lam"],
         "half_by_lam": learning_order.tau(found["half"], spectrum.lam),
         "doubling_by_lam": learning_order.tau(found["doubling"], spectrum.lam),
-        "learned": np.isfinite(found["doubling"]).sum(-1),
+        "doubled": np.isfinite(found["doubling"]).sum(-1),
         "diverged_at": found["diverged_at"],
     }
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from jepabook import JEPA, MAE, FeatureSpectrum, comparison, features, linear_net, minibatch
 
@@ -69,3 +70,38 @@ def test_bad_input_is_named(changes, message):
 def test_a_correlation_above_one_is_refused():
     with pytest.raises(ValueError, match=r"rho must be at most 1, got 1.2 at index \(1,\)"):
         comparison.train_both(FeatureSpectrum([1, 1], [1, 1.2]), 1, [0.5], [0.1])
+
+
+def test_a_decoder_that_is_a_number_leaves_nothing_out():
+    weights = linear_net.initial_weights("gaussian", 3, 2, 6, 1.0, 0, dtype=torch.float64)
+    weights[-1] = 0.3 * torch.eye(6, dtype=torch.float64)
+    gain, spread, mean_rho = comparison.decoder_gain(weights, *SPECTRUM.covariances())
+    np.testing.assert_allclose(gain, 0.3, rtol=1e-12)
+    np.testing.assert_allclose(spread, 0, atol=1e-6)
+    sizes = torch.linalg.norm(weights[1] @ weights[0], dim=-2).numpy()
+    share = sizes**2 * SPECTRUM.sigma_squared
+    np.testing.assert_allclose(mean_rho, share @ SPECTRUM.rho / share.sum(-1), rtol=1e-12)
+
+
+def test_decoder_gain_is_the_regression_of_the_decoded_on_the_encoding():
+    """Against least squares on samples, to their accuracy."""
+    weights = linear_net.initial_weights("gaussian", 1, 2, 6, 1.0, 5, dtype=torch.float64)
+    weights[-1] += 0.5 * torch.eye(6)
+    x, y = SPECTRUM.sample(200_000, seed=1)
+    encoder = (weights[1, 0] @ weights[0, 0]).numpy()
+    code, target = x @ encoder.T, y @ encoder.T
+    decoded = code @ weights[2, 0].numpy().T
+    v = np.vdot(code, decoded) / np.vdot(code, code)
+    left_out = np.linalg.norm(decoded - v * code) / np.linalg.norm(decoded)
+    best = np.vdot(code, target) / np.vdot(code, code)
+    found = comparison.decoder_gain(weights, *SPECTRUM.covariances())
+    np.testing.assert_allclose(np.ravel(found), [v, left_out, best], rtol=0.01)
+
+
+def test_a_path_of_the_decoder_has_growth_in_units_of_gradient_flow():
+    path = comparison.follow_decoder(SPECTRUM, 2, 3, seed=0, steps=4, depth=2)
+    assert path.gain.shape == path.spread.shape == path.mean_rho.shape == (3, 2)
+    assert path.growth.shape == (3, 2, 6) and path.fastest().shape == (2,)
+    finer = comparison.follow_decoder(SPECTRUM, 2, 3, seed=0, steps=8, depth=2, rate=0.015)
+    np.testing.assert_allclose(path.growth, finer.growth, atol=0.02)
+    np.testing.assert_allclose(path.gain, finer.gain, atol=0.01)

@@ -8,6 +8,7 @@ from jepabook.claims import (
     balance,
     critical_time_expansion,
     critical_times,
+    decay,
     equations_of_motion,
     flows,
     gradients,
@@ -26,7 +27,10 @@ from jepabook.claims import (
     orientation,
     ours,
     scalar_equation,
+    sgd_figures,
     shared_form,
+    target_network,
+    violations,
 )
 from jepabook.claims.ledger import collect, decide
 from jepabook.claims.pages import Verdicts
@@ -58,6 +62,10 @@ def book():
             critical_time_expansion,
             orientation,
             ordering,
+            target_network,
+            decay,
+            sgd_figures,
+            violations,
         )
     )
 

@@ -1,0 +1,377 @@
+"""JEPA with a target network: aligned dynamics, fast, frozen and slow targets, and the order."""
+
+from fractions import Fraction
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import sympy
+
+from jepabook import JEPA, MAE, critical_time, momentum
+from jepabook.claims import checks
+from jepabook.claims.checks_aligned import aligned, aligned_case, features
+from jepabook.claims.ledger import HOLDS, claim
+
+CHAPTER = "09-target-network"
+SHAPES = ((1, 2), (2, 3), (3, 2), (4, 2))  # (depth L, width d)
+
+
+def alignment_check(statement):
+    """Statements (L, lam, sigma2, omega, omega_target, kappa) -> the aligned velocity of omega.
+
+    Exact: every layer of a network that shares its frames Q_a with its target network moves by
+    Q_a D Q_{a-1}', D diagonal with the statement's entries.
+    """
+    for depth, width in SHAPES:
+        frames, roots, slow, x, y = aligned_case(depth, width)
+        kappa = checks.random_positive(Random(depth))
+        network, target = (aligned(JEPA, values, frames, x, y) for values in (roots, slow))
+        residual = network.total @ network.xx - target.encoder @ network.yx
+        moves = [
+            statement(depth, f.lam, f.xx, omega, omega_target, kappa)
+            for f, omega, omega_target in zip(features(network), roots, slow, strict=True)
+        ]
+        sides = [checks.identity(width), *frames, frames[-1]]
+        for a in range(1, depth + 2):
+            above, below = network.product(a + 1, depth + 1), network.product(1, a - 1)
+            velocity = -above.T @ residual @ below.T - kappa * network.layer(a)
+            if not checks.equal(velocity, sides[a] @ checks.diagonal(moves) @ sides[a - 1].T):
+                return False
+    return True
+
+
+@claim(
+    "new:target-alignment",
+    where="this book",
+    says=r"A network and a target network that are aligned with the same $Q_a$ stay aligned, and "
+    r"$\dot\omega=\lambda\,\omega_\xi^L\omega^L-\frac\lambda\rho\omega^{2L+1}-\kappa\,\omega$, "
+    r"$\dot\omega_\xi=\tau(\omega-\omega_\xi)$ in units of gradient flow.",
+    methods="S",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#layer-average",
+    check=alignment_check,
+    mutants=[
+        lambda L, lam, s2, o, t, k: aligned_velocity(L, lam, s2, o, o, k),
+        lambda L, lam, s2, o, t, k: t * lam * o**L - s2 * o ** (2 * L + 1) - k * o,
+        lambda L, lam, s2, o, t, k: aligned_velocity(L, lam, s2, o, t, k * L),
+        lambda L, lam, s2, o, t, k: aligned_velocity(L, lam, s2, o, t, k) * L,
+    ],
+)
+def aligned_velocity(L, lam, sigma2, omega, target, kappa):
+    return lam * target**L * omega**L - sigma2 * omega ** (2 * L + 1) - kappa * omega
+
+
+def one_function_check(statement):
+    """Statements (L, lam, rho) -> the unit of omega and how fast theta-hat runs against theta.
+
+    Exact: u = omega / unit then obeys u' = (u_target u)^L - u^(2L + 1), with no parameter left.
+    """
+    random = Random(9)
+    for L in range(1, 6):
+        lam, rho, u, target = (Fraction(random.randint(5, 15), 10) for _ in range(4))
+        unit, speed = statement(L, lam, rho)
+        velocity = aligned_velocity(L, lam, lam / rho, unit * u, unit * target, 0)
+        if velocity != unit * speed * ((target * u) ** L - u ** (2 * L + 1)):
+            return False
+    return True
+
+
+@claim(
+    "new:target-one-function",
+    where="this book",
+    says=r"$u=\omega/\rho$, $v=\omega_\xi/\rho$, $\hat\theta=\lambda\rho^{2L-1}\theta$ turn the "
+    r"equations of every feature into $u'=v^Lu^L-u^{2L+1}$, $v'=\hat\tau(u-v)$ with "
+    r"$\hat\tau=\tau/(\lambda\rho^{2L-1})$.",
+    methods="S",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#layer-average",
+    check=one_function_check,
+    mutants=[
+        lambda L, lam, rho: (rho, lam * rho ** (2 * L)),
+        lambda L, lam, rho: (rho**L, lam * rho ** (2 * L - 1)),
+        lambda L, lam, rho: (rho, lam),
+    ],
+)
+def units(L, lam, rho):
+    return rho, lam * rho ** (2 * L - 1)
+
+
+def convergence_check(statement):
+    """Statements (L, rho) -> the final size, of encoder and target alike.
+
+    From random starts of both; and from a common start both sizes grow, the target's behind, and
+    the critical time falls as tau grows, towards JEPA's, which it exceeds.
+    """
+    rng = np.random.default_rng(9)
+    for depth in (1, 2, 3):
+        rho, lam = rng.uniform(0.7, 1.2, 2), rng.uniform(0.8, 1.5, 2)
+        start, teacher = rng.uniform(0.2, 2.0, (2, 2))
+        t = np.array([0.0, 1e3])
+        ends = momentum.trajectory(t, lam, rho, depth, start, 0.3, teacher=teacher)
+        if not np.allclose([sizes[-1] for sizes in ends], statement(depth, rho), rtol=1e-6):
+            return False
+        epsilon = 0.2 * 0.7**depth
+        w, slow = momentum.trajectory(np.linspace(0, 100, 30), lam, rho, depth, epsilon, 0.1)
+        times = momentum.critical_time(lam[0], rho[0], depth, epsilon, np.geomspace(1e-3, 100, 4))
+        limit = critical_time.exact(JEPA, lam[0], rho[0], depth, epsilon)
+        grows = np.all(np.diff(w, axis=0) > -1e-9) and np.all(np.diff(slow, axis=0) > -1e-9)
+        if not (grows and np.all(slow <= w * (1 + 1e-9)) and np.all(np.diff(times) < 0)):
+            return False
+        if not 1 < times[-1] / limit < 1.01:
+            return False
+    return True
+
+
+@claim(
+    "new:target-convergence",
+    where="this book",
+    says=r"For every $\tau>0$ all positive starts end at $w=w_\xi=\rho^L$. From "
+    r"$w_\xi=w=\epsilon<\rho^L$ both grow, $w_\xi\le w$, and $t^*$ falls as $\tau$ grows, to "
+    r"JEPA's. (Proved in chapter 9.)",
+    methods="E",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#layer-average",
+    check=convergence_check,
+    mutants=[
+        lambda L, rho: rho ** (L / (L + 1)),
+        lambda L, rho: rho ** (L * L / (L + 1)),
+        lambda L, rho: rho,
+        lambda L, rho: 0 * rho,
+    ],
+)
+def final_size(L, rho):
+    return rho**L if L > 1 else rho
+
+
+def fast_check(statement):
+    """Statements (L, lam, rho, c, tau, p) -> the delay of t* behind JEPA's to first order in 1/tau.
+
+    The error falls by four as tau doubles.
+    """
+    for L, lam, rho, c, p in (
+        (1, 1.3, 0.8, 0.2, 0.5),
+        (2, 0.7, 1.1, 0.35, 0.3),
+        (3, 1.1, 0.9, 0.4, 0.7),
+    ):
+        known = lam, rho, L, c**L
+        start = critical_time.exact(JEPA, *known, p)
+        rates = lam * rho ** (2 * L - 1) * np.array([40.0, 80.0, 160.0])
+        late = momentum.critical_time(*known, rates, p) - start
+        errors = np.array([statement(L, lam, rho, c, tau, p) for tau in rates]) / late - 1
+        if not all(1.6 < a / b < 2.4 for a, b in pairwise(errors)):
+            return False
+    return True
+
+
+@claim(
+    "new:fast-target",
+    where="this book",
+    says=r"As $\tau\to\infty$: "
+    r"$t^*=t^*_{jepa}+\frac{L^2}\tau\big(\mathrm{logit}\,p^{1/L}-\mathrm{logit}\frac "
+    r"c\rho\big)+O(\tau^{-2})$ with $c=\epsilon^{1/L}$. (Proved in chapter 9.)",
+    methods="E",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#fast-target",
+    check=fast_check,
+    mutants=[
+        lambda L, lam, rho, c, tau, p: fast_delay(L, lam, rho, c, tau, p) / L if L > 1 else 0.0,
+        lambda L, lam, rho, c, tau, p: fast_delay(L, lam, rho, c, lam * tau, p),
+        lambda L, lam, rho, c, tau, p: fast_delay(L, lam, 1.0, c, tau, p),
+        lambda L, lam, rho, c, tau, p: fast_delay(L, lam, rho, c, tau, p**L if L > 1 else 0.9),
+    ],
+)
+def fast_delay(L, lam, rho, c, tau, p):
+    odds = p ** (1 / L) / (1 - p ** (1 / L)) * (rho / c - 1)
+    return L**2 / tau * np.log(odds)
+
+
+def frozen_check(statement):
+    """Statements (lam, rho, teacher) -> the lam and rho of the MAE equation that a student obeys.
+
+    Exact, in omega: lam teacher omega^L - (lam / rho) omega^(2L + 1).
+    """
+    random = Random(8)
+    for L in range(1, 6):
+        lam, rho, teacher, omega = (Fraction(random.randint(5, 15), 10) for _ in range(4))
+        student, its_rho = statement(lam, rho, teacher)
+        power = MAE.base_exponent - 1
+        as_mae = student * omega ** (power * L) - student / its_rho * omega ** (2 * L + 1)
+        if as_mae != teacher * lam * omega**L - lam / rho * omega ** (2 * L + 1):
+            return False
+    return True
+
+
+@claim(
+    "new:frozen-teacher",
+    where="this book",
+    says=r"Behind a frozen teacher of size $w_\xi$ a feature obeys MAE's (8) with $\lambda "
+    r"w_\xi$, $\rho w_\xi$ for $\lambda$, $\rho$; so it ends at $(\rho w_\xi)^{L/(L+1)}$, and as "
+    r"$\epsilon\to0$ the order is that of $\lambda w_\xi$.",
+    methods="S",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#frozen-teacher",
+    check=frozen_check,
+    mutants=[
+        lambda lam, rho, teacher: (lam * teacher, rho),
+        lambda lam, rho, teacher: (lam, rho * teacher),
+        lambda lam, rho, teacher: (lam * teacher, rho / teacher),
+    ],
+)
+def behind_teacher(lam, rho, teacher):
+    return lam * teacher, rho * teacher
+
+
+def generations_check(statement):
+    """Statements (L, n) -> the exponent of rho in the sizes of generation n of distillation."""
+    for L in range(1, 7):
+        exponent = Fraction(0)  # the identity as a teacher
+        for n in range(8):
+            if statement(L, n) != exponent:
+                return False
+            exponent = (1 + exponent) * Fraction(L, L + 1)
+    return True
+
+
+@claim(
+    "new:generations",
+    where="this book",
+    says=r"If each generation is the next one's frozen teacher, the identity being generation 0 "
+    r"and so MAE generation 1, generation $n$ ends at $\rho^{L(1-(L/(L+1))^n)}$, which tends to "
+    r"JEPA's $\rho^L$.",
+    methods="S",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#frozen-teacher",
+    check=generations_check,
+    mutants=[
+        lambda L, n: generation(L, n + 1),
+        lambda L, n: L * (1 - Fraction(1, L + 1) ** n) if L > 1 else Fraction(n),
+        lambda L, n: generation(L, n) + Fraction(n, 100),
+    ],
+)
+def generation(L, n):
+    return L * (1 - Fraction(L, L + 1) ** n)
+
+
+def slow_check(statement):
+    """Statements (L, rho, c, tau, p) -> t*, sharp as tau -> 0: tau t* converges, for every lam.
+
+    Also, symbolically: omega = rho y^L, omega_target = rho y^(L+1) with y' = tau (1 - y)/(L + 1)
+    keep the encoder at rest and move the target as they must.
+    """
+    y, rho, tau = sympy.symbols("y rho tau", positive=True)
+    for L in range(1, 6):
+        omega, target = rho * y**L, rho * y ** (L + 1)
+        rest = sympy.expand(target**L - omega ** (L + 1) / rho)
+        move = sympy.diff(target, y) * tau * (1 - y) / (L + 1) - tau * (omega - target)
+        if rest != 0 or sympy.expand(move) != 0:
+            return False
+    for L, rho, c, p in ((1, 0.8, 0.2, 0.6), (2, 1.1, 0.3, 0.5), (3, 0.9, 0.4, 0.7)):
+        for lam in (0.5, 2.0):
+            rates = np.array([1e-4, 1e-5, 1e-6])
+            times = momentum.critical_time(lam, rho, L, c**L, rates, p)
+            errors = np.abs(times / [statement(L, rho, c, tau, p) for tau in rates] - 1)
+            if not (np.all(np.diff(errors) < 0) and errors[-1] < 1e-3):
+                return False
+    return True
+
+
+@claim(
+    "new:slow-target",
+    where="this book",
+    says=r"As $\tau\to0$ at fixed $\tau\theta$: $\omega=\rho y^L$, $\omega_\xi=\rho y^{L+1}$ with "
+    r"$1-y=(1-y_0)e^{-\tau\theta/(L+1)}$, $y_0=(c/\rho)^{1/(L+1)}$; $\lambda$ drops out. (Proved "
+    r"in chapter 9.)",
+    methods="SE",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#slow-target",
+    check=slow_check,
+    mutants=[
+        lambda L, rho, c, tau, p: slow_time(L, rho, c, tau, p) * (L + 1) / L,
+        lambda L, rho, c, tau, p: slow_time(L, rho, c, tau, p ** (L + 1)),
+        lambda L, rho, c, tau, p: slow_time(L, rho, c**0.5, tau, p),
+        lambda L, rho, c, tau, p: slow_time(L, 1.0, c, tau, p),
+    ],
+)
+def slow_time(L, rho, c, tau, p):
+    y, start = p ** (1 / L**2), (c / rho) ** (1 / (L + 1))
+    return L * (L + 1) / tau * np.log((1 - start) / (1 - y))
+
+
+def slow_order_check(statement):
+    """Statements (lam, rho) -> what rises along the order of half-times at a slow target.
+
+    Sizes at any one time after the first epoch, and the times at which a common size is reached,
+    come in the opposite order.
+    """
+    rng = np.random.default_rng(4)
+    lam, rho, depth, epsilon, tau = (
+        rng.uniform(0.5, 1.5, 4),
+        np.linspace(0.6, 1.2, 4),
+        3,
+        0.01,
+        1e-7,
+    )
+    rng.shuffle(rho)
+    along = np.argsort(statement(lam, rho))
+    half = momentum.critical_time(lam, rho, depth, epsilon, tau)
+    common = momentum.critical_time(lam, rho, depth, epsilon, tau, goal=0.15)
+    t = np.linspace(0, half.max(), 5)
+    sizes, _ = momentum.trajectory(t, lam, rho, depth, epsilon, tau)
+    return (
+        np.all(np.diff(half[along]) > 0)
+        and np.all(np.diff(common[along]) < 0)
+        and np.all(np.diff(sizes[1:, along]) > 0)
+    )
+
+
+@claim(
+    "new:slow-order",
+    where="this book",
+    says=r"As $\tau\to0$ features of smaller $\rho$ reach half of their final sizes first, "
+    r"whatever their $\lambda$; but at every moment those of larger $\rho$ are larger, and reach "
+    r"any given size first. (Proved in chapter 9.)",
+    methods="E",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#slow-target",
+    check=slow_order_check,
+    mutants=[
+        lambda lam, rho: -rho,
+        lambda lam, rho: -lam,
+        lambda lam, rho: lam,
+        lambda lam, rho: lam * rho,
+    ],
+)
+def slow_order(lam, rho):
+    return rho
+
+
+def small_scale_check(statement):
+    """Statements (L, lam, rho, c) -> the leading term of t* as c = epsilon^(1/L) -> 0, any tau."""
+    for L, lam, rho in ((1, 1.3, 0.8), (2, 0.7, 1.1), (3, 1.1, 0.7)):
+        for tau in (0.05, 1.0):
+            gains = np.array([1e-2, 1e-3, 1e-4]) / (100 if L == 1 else 1)
+            times = momentum.critical_time(lam, rho, L, gains**L, tau)
+            errors = np.abs(times / statement(L, lam, rho, gains) - 1)
+            if not (np.all(errors[1:] < errors[:-1] / 4) and errors[-1] < 1e-2):
+                return False
+    return True
+
+
+@claim(
+    "new:target-small-scale",
+    where="this book",
+    says=r"At fixed $\tau>0$ and as $\epsilon\to0$, $t^*/t^*_{jepa}\to1$: the leading term is "
+    r"$\frac{L}{(2L-1)\lambda}\,\epsilon^{-(2L-1)/L}$ and the order that of $\lambda$, whatever "
+    r"$\tau$. (Proved in chapter 9.)",
+    methods="E",
+    verdict=HOLDS,
+    chapter=f"{CHAPTER}#flip",
+    check=small_scale_check,
+    mutants=[
+        lambda L, lam, rho, c: small_scale_time(L, lam * rho, rho, c),
+        lambda L, lam, rho, c: c ** (1 - L) / lam,
+        lambda L, lam, rho, c: small_scale_time(L, lam, rho, c) * rho ** (1 - 2 * L),
+    ],
+)
+def small_scale_time(L, lam, rho, c):
+    return L / ((2 * L - 1) * lam) * c ** (1 - 2 * L)

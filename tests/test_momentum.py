@@ -1,0 +1,197 @@
+"""JEPA with a target network: the scalar theory against matrices, limits and bad input."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+from jepabook import (
+    JEPA,
+    MAE,
+    FeatureSpectrum,
+    critical_time,
+    dynamics,
+    linear_net,
+    matrix_flow,
+    minibatch,
+    momentum,
+)
+
+SPECTRUM = FeatureSpectrum([0.6, 0.9, 1.2, 1.5], [1.1, 0.7, 0.9, 0.6])
+DEPTHS = pytest.mark.parametrize("depth", [1, 2, 3])
+
+
+def sizes_of_matrices(depth, epsilon, rates, theta, kappa=0.0, teacher=None):
+    """Sizes (n, rates, d) of full networks under target networks, by gradient flow in torch."""
+    start = torch.tensor(matrix_flow.aligned_weights(JEPA, depth, 4, epsilon, seed=2))
+    weights = start[:, None].repeat(1, len(rates), 1, 1)
+    options = linear_net.settings(JEPA, weights, target_rate=rates, weight_decay=kappa)
+    source = minibatch.Population(*SPECTRUM.covariances())
+    known = {"target_weights": teacher, "rtol": 1e-11, "atol": 1e-13}
+    return linear_net.flow(weights, options, source, theta, **known).sizes
+
+
+@DEPTHS
+@pytest.mark.parametrize("kappa", [0.0, 0.004])
+def test_full_matrices_follow_the_two_scalar_equations(depth, kappa):
+    rates, epsilon, theta = np.array([0.5, 0.02, 0.0]), 0.3**depth, np.linspace(0, 15, 4)
+    full = sizes_of_matrices(depth, epsilon, rates, theta, kappa)
+    known = SPECTRUM.lam, SPECTRUM.rho, depth, epsilon, rates[:, None], kappa
+    scalar, _ = momentum.trajectory(depth * theta, *known)
+    np.testing.assert_allclose(full, scalar, rtol=1e-8)
+
+
+def test_the_comparison_can_fail_by_the_clock_of_the_target():
+    depth, epsilon, theta = 3, 0.03, np.linspace(0, 15, 4)
+    full = sizes_of_matrices(depth, epsilon, np.array([0.05]), theta)[:, 0]
+    wrong, _ = momentum.trajectory(depth * theta, SPECTRUM.lam, SPECTRUM.rho, depth, epsilon, 0.15)
+    assert np.abs(full / wrong - 1).max() > 1e-3
+
+
+def test_a_frozen_teacher_is_the_mae_equation_also_in_full_matrices():
+    depth, epsilon, theta = 2, 0.04, np.linspace(0, 20, 4)
+    start = matrix_flow.aligned_weights(JEPA, depth, 4, epsilon, seed=2)
+    teacher = torch.tensor(3 * start[:depth])[:, None]  # layers three times as large
+    full = sizes_of_matrices(depth, epsilon, np.array([0.0]), theta, teacher=teacher)[:, 0]
+    student = momentum.behind_teacher(SPECTRUM.lam, SPECTRUM.rho, 9 * epsilon)
+    closed = dynamics.trajectory(MAE, depth * theta[:, None], *student, depth, epsilon)
+    np.testing.assert_allclose(full, closed, rtol=1e-8)
+
+
+@DEPTHS
+def test_a_very_fast_target_is_jepa(depth):
+    known = SPECTRUM.lam, SPECTRUM.rho, depth, 0.2**depth
+    exact = critical_time.exact(JEPA, *known)
+    np.testing.assert_allclose(momentum.critical_time(*known, 1e9), exact, rtol=1e-7)
+
+
+def test_critical_times_agree_with_a_plain_integration_of_the_sizes():
+    lam, rho, depth, epsilon, tau = 0.8, 1.1, 3, 0.05, 0.07
+
+    def slope(_, state):
+        w, omega = state
+        growth = lam * omega**depth * w ** (2 - 1 / depth)
+        return [growth - lam / rho * w**3, tau / depth * (w ** (1 / depth) - omega)]
+
+    def half(_, state):
+        return state[0] - rho**depth / 2
+
+    start = [epsilon, epsilon ** (1 / depth)]
+    options = {"events": half, "method": "DOP853", "rtol": 1e-12, "atol": 1e-14}
+    crossing = solve_ivp(slope, (0, 1000), start, **options).t_events[0][0]
+    found = momentum.critical_time(lam, rho, depth, epsilon, tau)
+    assert found == pytest.approx(crossing, rel=1e-8)
+
+
+@given(
+    st.integers(1, 5),
+    st.floats(0.3, 2.0),
+    st.floats(0.5, 1.5),
+    st.floats(0.1, 0.8),
+    st.floats(-4, 3),
+)
+@settings(max_examples=25)
+def test_critical_times_fall_with_the_rate_and_with_lam_and_exceed_jepas(
+    depth, lam, rho, share, log_rate
+):
+    epsilon, tau = share**depth * 0.5 * rho**depth, 10.0**log_rate
+    time = momentum.critical_time(lam, rho, depth, epsilon, tau)
+    assert time > momentum.critical_time(lam, rho, depth, epsilon, 1.5 * tau)
+    assert time > momentum.critical_time(1.2 * lam, rho, depth, epsilon, tau)
+    assert time > critical_time.exact(JEPA, lam, rho, depth, epsilon) * (1 - 1e-7)
+
+
+def test_first_order_delay_has_an_error_of_second_order():
+    known = 1.1, 0.9, 2, 0.06
+    rates = np.array([20.0, 40.0, 80.0])
+    late = momentum.critical_time(*known, rates) - critical_time.exact(JEPA, *known)
+    error = np.abs(late - momentum.fast_delay(*known[1:], rates))
+    np.testing.assert_allclose(error[:-1] / error[1:], 4, rtol=0.2)
+
+
+@DEPTHS
+def test_slow_limit_is_approached_by_sizes_targets_and_times(depth):
+    rho, epsilon, tau = np.array([0.7, 1.1]), 0.2**depth, 1e-8
+    t = np.array([0.0, 0.5, 2.0, 8.0]) * depth / tau
+    found = momentum.trajectory(t, 1.3, rho, depth, epsilon, tau)
+    limit = momentum.slow_trajectory(t[:, None], rho, depth, epsilon, tau)
+    for sizes, closed in zip(found, limit, strict=True):
+        np.testing.assert_allclose(sizes[1:], closed[1:], rtol=1e-3)
+    times = momentum.slow_critical_time(rho, depth, epsilon, tau, 0.7)
+    reached = momentum.slow_trajectory(times, rho, depth, epsilon, tau)[0]
+    np.testing.assert_allclose(reached, 0.7 * rho**depth, rtol=1e-12)
+    exact = momentum.critical_time(1.3, rho, depth, epsilon, tau, 0.7)
+    np.testing.assert_allclose(exact, times, rtol=1e-3)
+
+
+def test_at_the_boundary_two_features_tie():
+    for goal in (None, 0.1):
+        known = {"depth": 3, "epsilon": 0.02, "target_rate": 0.3, "goal": goal}
+        ratio = momentum.inversion_boundary(1.0, 0.7, **known)
+        first = momentum.critical_time(1.0, 1.0, **known)
+        assert momentum.critical_time(ratio, 0.7, **known) == pytest.approx(first, rel=1e-7)
+    assert np.isnan(momentum.inversion_boundary(1.0, 0.7, 3, 0.02, 1e-6, goal=0.1))
+
+
+@given(st.integers(1, 6), st.floats(0.4, 1.5))
+def test_generations_start_at_one_pass_mae_and_end_at_jepa(depth, rho):
+    sizes = momentum.generation_size(rho, depth, [0, 1, 2, np.inf])
+    second = dynamics.fixed_point(MAE, momentum.behind_teacher(1, rho, sizes[1])[1], depth)
+    ends = [
+        1,
+        dynamics.fixed_point(MAE, rho, depth),
+        second,
+        dynamics.fixed_point(JEPA, rho, depth),
+    ]
+    np.testing.assert_allclose(sizes, ends, rtol=1e-12)
+
+
+GOOD = {"lam": 1.0, "rho": 0.8, "depth": 2, "epsilon": 0.05, "target_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lam", 0.0),
+        ("rho", -1.0),
+        ("depth", 1.5),
+        ("epsilon", 0.5),
+        ("target_rate", 0.0),
+        ("target_rate", np.inf),
+        ("fraction", 1.0),
+        ("goal", 0.7),
+        ("lam", [[1.0, 2.0], [1.0, np.nan]]),
+    ],
+)
+def test_bad_input_is_named_in_one_line(name, value):
+    with pytest.raises(ValueError, match=name) as caught:
+        momentum.critical_time(**(GOOD | {name: value}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: momentum.trajectory([1.0, 2.0], **GOOD), "t must"),
+        (lambda: momentum.trajectory([0.0, 1.0], **GOOD, weight_decay=-1.0), "weight_decay"),
+        (lambda: momentum.trajectory([0.0, 1.0], **GOOD, teacher=0.0), "teacher"),
+        (
+            lambda: momentum.trajectory(
+                [0.0, 1.0], **(GOOD | {"rho": [0.8] * 2, "lam": [1.0] * 3})
+            ),
+            "lam",
+        ),
+        (lambda: momentum.fast_delay(0.8, 2, 0.7, 1.0), "epsilon"),
+        (lambda: momentum.slow_critical_time(0.8, 2, 0.7, 1.0), "epsilon"),
+        (lambda: momentum.slow_trajectory(-1.0, 0.8, 2, 0.1, 1.0), "t must"),
+        (lambda: momentum.behind_teacher(1.0, 1.0, -1.0), "teacher"),
+        (lambda: momentum.generation_size(1.0, 2, -1), "generation"),
+        (lambda: momentum.inversion_boundary(1.0, 0.7, 2, 0.1, -1.0), "target_rate"),
+    ],
+)
+def test_bad_input_of_the_other_functions_is_named(call, name):
+    with pytest.raises(ValueError, match=name) as caught:
+        call()
+    assert "\n" not in str(caught.value)

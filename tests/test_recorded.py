@@ -1,0 +1,259 @@
+"""Files with provenance: whole or not there, numbers only, damage noticed."""
+
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from jepabook import recorded
+
+NUMBERS = st.sampled_from(["f4", "f8", "i8", "u1", "?", "c16"])
+NAMES = st.text("abcxyz_", min_size=1, max_size=5)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-1, 1) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+SHAPES = array_shapes(min_dims=0, min_side=0)
+
+
+@given(
+    st.dictionaries(NAMES, NUMBERS.flatmap(lambda kind: arrays(kind, SHAPES)), max_size=3),
+    st.dictionaries(st.text(max_size=4), JSON, max_size=3),
+)
+def test_what_is_saved_is_loaded_bit_by_bit(tmp_path_factory, content, facts):
+    path = tmp_path_factory.mktemp("saved") / "deep" / "file.npz"
+    recorded.save(path, content, facts)
+    found, found_facts = recorded.load(path)
+    assert found_facts == facts and found.keys() == content.keys()
+    for name, array in content.items():
+        assert found[name].dtype == array.dtype and found[name].shape == array.shape
+        assert found[name].tobytes() == array.tobytes()
+    assert [p.name for p in path.parent.iterdir()] == ["file.npz"]
+
+
+class FullDisk(Exception):
+    pass
+
+
+@pytest.mark.parametrize("broken", ["savez", "fsync", "replace"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_failure_while_writing_leaves_the_old_file_and_no_other(
+    tmp_path, monkeypatch, broken, before
+):
+    path = tmp_path / "file.npz"
+    if before:
+        recorded.save(path, {"a": np.arange(3)}, {"version": 1})
+
+    def fails_half_way(file, *args, **kwargs):
+        if broken == "savez":
+            file.write(b"half a file")
+        raise FullDisk
+
+    where, name = {
+        "savez": (np, "savez_compressed"),
+        "fsync": (os, "fsync"),
+        "replace": (os, "replace"),
+    }[broken]
+    monkeypatch.setattr(where, name, fails_half_way)
+    with pytest.raises(FullDisk):
+        recorded.save(path, {"a": np.arange(9)}, {"version": 2})
+    assert [p.name for p in tmp_path.iterdir()] == ["file.npz"] * before
+    if before:
+        found, facts = recorded.load(path)
+        assert facts == {"version": 1} and found["a"].tolist() == [0, 1, 2]
+
+
+def damaged(path, function):
+    content = bytearray(path.read_bytes())
+    path.write_bytes(function(content))
+    with pytest.raises(ValueError) as caught:
+        recorded.load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path} is damaged or not a file of this book")
+    assert "\n" not in message
+
+
+def test_every_truncation_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "file.npz"
+    recorded.save(path, {"a": np.arange(50.0)}, {"b": "c"})
+    whole = path.read_bytes()
+    for length in [*range(0, len(whole), 7), len(whole) - 1]:
+        path.write_bytes(whole)
+        damaged(path, lambda content, length=length: content[:length])
+
+
+def test_no_flipped_bit_changes_a_number_in_silence(tmp_path):
+    """Every bit: refused in one line, or the numbers and facts are still right."""
+    path = tmp_path / "file.npz"
+    right = {"a": np.random.default_rng(0).standard_normal(20)}
+    recorded.save(path, right, {"b": "c"})
+    whole, refused = path.read_bytes(), 0
+    for position in range(len(whole)):
+        content = bytearray(whole)
+        content[position] ^= 1 << position % 8
+        path.write_bytes(content)
+        try:
+            found, facts = recorded.load(path)
+        except ValueError as error:
+            assert "is damaged" in str(error) and "\n" not in str(error)
+            refused += 1
+        else:
+            assert facts == {"b": "c"} and found["a"].tolist() == right["a"].tolist()
+    assert refused > len(whole) / 2
+
+
+class Trap:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_is_ever_unpickled(tmp_path):
+    path, sprung = tmp_path / "file.npz", tmp_path / "sprung"
+    trap = np.array([Trap(sprung)], dtype=object)
+    np.savez(path, a=trap, facts=np.array("{}"))
+    damaged(path, bytes)
+    path.write_bytes(pickle.dumps(Trap(sprung)))
+    damaged(path, bytes)
+    plain = io.BytesIO()
+    np.save(plain, trap)
+    path.write_bytes(plain.getvalue())
+    damaged(path, bytes)
+    assert not sprung.exists()
+    with pytest.raises(ValueError, match=r"^arrays must hold numbers, got 'a' of type object$"):
+        recorded.save(path, {"a": trap}, {})
+
+
+@pytest.mark.parametrize("content", [{"a": np.arange(3)}, {"facts": np.array("no json")}])
+def test_a_file_without_facts_is_refused(tmp_path, content):
+    path = tmp_path / "file.npz"
+    np.savez(path, **content)
+    damaged(path, bytes)
+    np.save(tmp_path / "file.npy", np.arange(3))
+    (tmp_path / "file.npy").rename(path)
+    damaged(path, bytes)
+
+
+def test_a_missing_file_is_not_found_and_a_folder_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        recorded.load(tmp_path / "file.npz")
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(OSError):
+        recorded.load(tmp_path / "folder.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({"path": "file.txt"}, "path must end in .npz, got 'file.txt'"),
+        ({"path": "file"}, "path must end in .npz, got 'file'"),
+        ({"arrays": {"facts": np.ones(2)}}, "arrays must have plain names"),
+        ({"arrays": {"file": np.ones(2)}}, "arrays must have plain names"),
+        ({"arrays": {"allow_pickle": np.ones(2)}}, "arrays must have plain names"),
+        ({"arrays": {"../a": np.ones(2)}}, "arrays must have plain names"),
+        ({"arrays": {"": np.ones(2)}}, "arrays must have plain names"),
+        ({"arrays": {3: np.ones(2)}}, "arrays must have plain names"),
+        ({"arrays": {"a": np.array(["text"])}}, "arrays must hold numbers, got 'a' of type <U4"),
+        ({"arrays": {"a": None}}, "arrays must hold numbers, got 'a' of type object"),
+        ({"facts": {"a": np.int64(3)}}, "facts must be a dict that JSON can hold, got Object of"),
+        ({"facts": {"a": {1}}}, "facts must be a dict that JSON can hold, got Object of type set"),
+        ({"facts": 3}, "facts must be a dict that JSON can hold, got "),
+    ],
+)
+def test_bad_arguments_of_save_are_named_and_nothing_is_written(
+    tmp_path, monkeypatch, changes, start
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        recorded.save(**({"path": "file.npz", "arrays": {}, "facts": {}} | changes))
+    assert str(caught.value).startswith(start) and "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["no_such_result", "../results/sgd", "a b", "", "a.b", None])
+def test_a_result_that_is_not_recorded_is_refused_in_one_line(name):
+    with pytest.raises(ValueError) as caught:
+        recorded.result(name)
+    assert repr(name) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_result_is_read_from_the_folder_of_results_and_is_told_how_to_make(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorded, "RESULTS", tmp_path)
+    with pytest.raises(ValueError, match=r"make it with python -m results\.ours$"):
+        recorded.result("ours")
+    recorded.save(tmp_path / "ours.npz", {"a": np.arange(2)}, {"seed": 1})
+    found, facts = recorded.result("ours")
+    assert found["a"].tolist() == [0, 1] and facts == {"seed": 1}
+
+
+def test_the_digest_tells_values_shapes_types_and_order_apart():
+    one = np.arange(6.0)
+    different = [
+        (one,),
+        (one.reshape(2, 3),),
+        (one.astype("f4"),),
+        (one + 1e-15 * (one == 3),),
+        (one, one),
+        (),
+        (one[:3], one[3:]),
+    ]
+    names = [recorded.digest(*arrays) for arrays in different]
+    assert len(set(names)) == len(names)
+    assert recorded.digest(one) == recorded.digest(one.copy())
+    assert recorded.digest(one.reshape(2, 3)) == recorded.digest(
+        np.asfortranarray(one.reshape(2, 3))
+    )
+
+
+PROGRAM = """
+import json, time
+from jepabook import recorded
+print(json.dumps(recorded.provenance(7, time.time() - 2.0, "cpu, 1 thread")))
+"""
+
+
+def provenance_of(arguments, folder):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    ran = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(ran.stdout)
+
+
+def test_provenance_has_every_field_and_no_path_of_the_machine(tmp_path):
+    (tmp_path / "make.py").write_text(PROGRAM)
+    options = [str(tmp_path), f"--out={tmp_path}/a.npz", "--seed", "7", "inside/b.npz"]
+    program = provenance_of([str(tmp_path / "make.py"), *options], tmp_path)
+    module = provenance_of(["-m", "make", *options], tmp_path)
+    last = f"{tmp_path.name} --out=a.npz --seed 7 inside/b.npz"
+    assert program["command"] == f"python make.py {last}"
+    assert module["command"] == f"python -m make {last}"
+    for facts in (program, module):
+        assert set(facts) == {"command", "seed", "versions", "device", "wall_seconds", "date"}
+        assert facts["seed"] == 7 and facts["device"] == "cpu, 1 thread"
+        assert set(facts["versions"]) == {"python", "jepabook", "numpy", "scipy", "torch"}
+        assert facts["versions"]["numpy"] == np.__version__
+        assert 2.0 <= facts["wall_seconds"] < 60
+        time.strptime(facts["date"], "%Y-%m-%d")
+        assert str(tmp_path.parent) not in json.dumps(facts)
+        assert str(Path.home()) + os.sep not in json.dumps(facts)
