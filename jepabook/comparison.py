@@ -23,11 +23,14 @@ class Comparison:
         Sizes of the features, JEPA first; NaN from where a run diverged.
     diverged_at : ndarray (2, gains, rates, seeds)
         Iteration at which a run was first not finite, or -1.
+    seconds : float
+        Wall time, over all calls that a checkpoint has joined.
     """
 
     steps: np.ndarray
     sizes: np.ndarray
     diverged_at: np.ndarray
+    seconds: float
 
 
 def train_both(
@@ -91,7 +94,7 @@ def train_both(
         weights, settings, views, steps, record_at, checkpoint=checkpoint, checkpoint_every=500
     )
     sizes = history.sizes.reshape(len(history.times), *lead, len(spectrum))
-    return Comparison(history.times, sizes, history.diverged_at.reshape(lead))
+    return Comparison(history.times, sizes, history.diverged_at.reshape(lead), history.seconds)
 
 
 def decoder_gain(weights, sigma_xx, sigma_yx):

@@ -7,6 +7,7 @@ its own encoder, gradient stopped, or, where `target_rate` is finite, that of a 
 whose layers follow the first one's as an exponential moving average (EMA).
 """
 
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -50,12 +51,15 @@ class History:
         The first step at which a run's network or its gradient was not finite, or -1.
     weights : tensor (L + M, R, d, d)
         The weights at the end.
+    seconds : float
+        Wall time, over all calls that a checkpoint has joined.
     """
 
     times: np.ndarray
     sizes: np.ndarray
     diverged_at: np.ndarray
     weights: torch.Tensor
+    seconds: float
 
 
 def initial_weights(
@@ -261,6 +265,7 @@ def train(
     runs, width = weights.shape[1], weights.shape[-1]
     state = {
         "step": torch.zeros((), dtype=torch.int64),
+        "seconds": torch.zeros((), dtype=torch.float64),
         "weights": weights.clone(),
         "target": networks.start.clone() if networks.has_target else weights.new_empty(0),
         "sizes": weights.new_full((len(record_at), runs, width), torch.nan),
@@ -271,6 +276,7 @@ def train(
         identity = checkpoints.identity(networks, weights, steps, record_at)
         state = checkpoints.resume(checkpoint, state, identity)
         source.restore(state["source"])
+    begun = time.perf_counter() - float(state["seconds"])
     live, target, sizes, diverged_at = (
         state[name] for name in ("weights", "target", "sizes", "diverged_at")
     )
@@ -299,11 +305,13 @@ def train(
             last = step + 1 == steps
             if checkpoint is not None and (last or (step + 1) % checkpoint_every == 0):
                 state["step"].fill_(step + 1)
+                state["seconds"].fill_(time.perf_counter() - begun)
                 checkpoints.save(checkpoint, state | {"source": source.state()}, identity)
         diverged_at.masked_fill_(
             _broken(matrix_flow.partial_products(layers)[-1]) & (diverged_at < 0), steps
         )
-    return History(record_at, sizes.cpu().numpy(), diverged_at.cpu().numpy(), live)
+    seconds = time.perf_counter() - begun
+    return History(record_at, sizes.cpu().numpy(), diverged_at.cpu().numpy(), live, seconds)
 
 
 def flow(
@@ -350,6 +358,7 @@ def flow(
     _validate.where("times", times, rising, "must increase from 0")
     if not isinstance(source, minibatch.Population):
         raise ValueError(f"source must be minibatch.Population, got {type(source).__name__}")
+    begun = time.perf_counter()
     networks = Networks(weights, settings, source, directions, target_weights)
     rtol, atol = (
         _validate.number(name, _validate.positive(name, value))
@@ -389,7 +398,8 @@ def flow(
             sizes.append(networks.sizes(state[:layers]))
             bar.update()
     never = np.full(weights.shape[1], -1)
-    return History(times, torch.stack(sizes).cpu().numpy(), never, state[:layers])
+    seconds = time.perf_counter() - begun
+    return History(times, torch.stack(sizes).cpu().numpy(), never, state[:layers], seconds)
 
 
 def _broken(matrices):

@@ -101,7 +101,7 @@ def figure_5_check(statement):
     mutants=[
         lambda objective: (
             figure_5(objective)[0],
-            (*LAM_PANELS[:2], "distribution_2_narrow"),
+            (*LAM_PANELS, "distribution_2_narrow"),
             CLEAR,
         ),
         lambda objective: ("rho", RHO_PANELS, CLEAR),
@@ -208,9 +208,9 @@ def common_gain_check(statement):
     gain, spread, fitted, by_rho, by_lam = take_off()
     ratio = fitted / statement(gain)
     return bool(
-        (spread < 0.6).all()
+        (spread < 0.4).all()
         and np.all((ratio > 0.75) & (ratio < 1))
-        and np.all((by_rho > 0.25) & (by_lam < 0.2))
+        and np.all((by_rho > 0.5) & (by_lam < 0.2))
     )
 
 
@@ -218,8 +218,8 @@ def common_gain_check(statement):
     "new:common-gain",
     where="this book",
     says=r"JEPA from a Gaussian start, $\lambda$ and $\rho$ paired at random: when its features "
-    r"grow fastest, the decoder acts on the encoding nearly like one number $v$ (60 % of its "
-    r"action or less is left out); growth goes by $\rho$ and not by $\lambda$, and is best fitted "
+    r"grow fastest, the decoder acts on the encoding nearly like one number $v$ (which leaves out "
+    r"40 % of its action at most); growth goes by $\rho$ and not by $\lambda$, and is best fitted "
     r"by $\lambda_i-c\,\sigma_i^2$ with $c$ up to a quarter below $v$. (Measured, four runs.)",
     methods="E",
     verdict=HOLDS,
@@ -286,21 +286,13 @@ def threshold_velocity(p, variances, rho, v):
 def choices_check(statement):
     """Statements (objective, what, range of lambda, gain) -> bounds for tau along lambda.
 
-    Means over four seeds in every cell of the grid in which no run diverged and, for times, at
-    least ten features doubled; sizes where their order is the most pronounced.
+    Means over four seeds: of sizes, where their order is the most pronounced, and of the doubling
+    times of features that double. NaN where a run diverged or fewer than ten features doubled.
     """
     arrays, facts = recorded.result("sgd")
     for row, objective in enumerate((JEPA, MAE)):
-        sizes = arrays["grid__order_by_lam"][:, :, row].mean(-2)
-        sizes = np.take_along_axis(sizes, np.abs(sizes).argmax(-1)[..., None], -1)[..., 0]
-        times = arrays["grid__doubling_by_lam"][:, :, row].mean(-1)
-        sound = (arrays["grid__diverged_at"][:, :, row] < 0).all(-1)
-        enough = sound & (arrays["grid__doubled"][:, :, row].mean(-1) >= 10)
-        for what, values in (
-            ("sizes", np.where(sound, sizes, np.nan)),
-            ("doubling", np.where(enough, times, np.nan)),
-        ):
-            for (i, _, g, _), value in np.ndenumerate(values):
+        for what in ("sizes", "doubled"):
+            for (i, _, g, _), value in np.ndenumerate(arrays[f"grid__{what}"][:, :, row]):
                 low, high = statement(objective, what, facts["grid"]["lam"][i], g)
                 if not (np.isnan(value) or low <= value <= high):
                     return False
@@ -312,9 +304,9 @@ def choices_check(statement):
     where="this book",
     says=r"Distribution 2, two ranges of $\rho$, three of $\lambda$, three gains $c$, three "
     r"learning rates: JEPA's sizes are inverted in all 48 cells in which no run diverged "
-    r"($\tau<-0.2$ along $\lambda$); its doubling times hardly at $c\le0.58$ "
-    r"($\lvert\tau\rvert<\frac13$), clearly or nearly so at $c=1$ ($\tau<-0.2$); MAE's doubling "
-    r"times go by $\lambda$ if it varies by a factor of 3 ($\tau>0.35$), by nothing at $\pm5\,\%$.",
+    r"($\tau<-0.2$ along $\lambda$). Among the features that double, JEPA's times are in no clear "
+    r"order at $c\le0.58$ ($\lvert\tau\rvert<\frac13$), and inverted at $c=1$ ($\tau<-0.2$); MAE's "
+    r"go by $\lambda$ if it varies by a factor of 3 ($\tau>0.35$), by nothing at $\pm5\,\%$.",
     methods="E",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#choices",
