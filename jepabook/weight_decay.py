@@ -17,7 +17,7 @@ from jepabook.dynamics import fixed_point
 
 
 def critical_decay(objective, lam, rho, depth):
-    """The decay from which on a feature has no size but zero: lam rho^m m^m / (m + 1)^(m + 1).
+    """The decay above which a feature has no size but zero: lam rho^m m^m / (m + 1)^(m + 1).
 
     Parameters
     ----------
@@ -93,8 +93,9 @@ def _root(function, value, low, high):
 def greatest_decay(objective, lam, rho, depth, epsilon):
     """The decay up to which a feature that starts at epsilon is learned.
 
-    Below the size at which growth is fastest, (fold rho)^(1/s) with fold = m/(m + 1), the start
-    decides: lam epsilon^(q - 1) - (lam / rho) epsilon^2. Above it, `critical_decay` does.
+    Below the size at which (dw/dt)/w without decay is largest, (fold rho)^(1/s) with
+    fold = m/(m + 1), the start decides: lam epsilon^(q - 1) - (lam / rho) epsilon^2. Above it,
+    `critical_decay` does.
 
     Parameters
     ----------

@@ -5,9 +5,9 @@ gradient descent in float64 on the population's covariances, every seed's start 
 rates and all decays. Four minutes on one core; resumable.
 
 With target networks, each (seeds, rates, features): ``half``, when a feature first reached half of
-rho^L in units of gradient flow (NaN: never, or from the start), ``doubling``, when it had doubled,
-and ``final``, its last size. With weight decay ``final_JEPA`` and ``final_MAE`` (seeds, decays,
-features).
+rho^L in units of gradient flow (NaN: never, or from the start, or it did not end at twice its
+initial size), and ``final``, its last size. With weight decay ``final_JEPA`` and ``final_MAE``
+(seeds, decays, features).
 """
 
 import time
@@ -53,7 +53,6 @@ def moments(times, sizes):
     half = np.broadcast_to(RHO**DEPTH / 2, sizes.shape[1:])
     return {
         "half": learning_order.first_crossing(times, sizes, half),
-        "doubling": learning_order.doubling_times(times, sizes),
         "final": sizes[-1],
     }
 

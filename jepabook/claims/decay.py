@@ -51,7 +51,7 @@ def critical_check(statement):
 @claim(
     "new:critical-decay",
     where="this book",
-    says=r"With weight decay $\kappa$ a feature has a size other than 0 only for "
+    says=r"With weight decay $\kappa$ a feature has a stable size other than 0 only for "
     r"$\kappa<\kappa_c=\lambda\rho^m\frac{m^m}{(m+1)^{m+1}}$, $m=2L-1$ (JEPA), $\frac{L-1}{L+1}$ "
     r"(MAE).",
     methods="N",
@@ -146,7 +146,8 @@ def start_check(statement):
     where="this book",
     says=r"Below the size of fastest growth a start $\epsilon=c^L$ is learned if and only if "
     r"$\kappa<c^{2L-1}(\lambda-c\,\sigma^2)$ (JEPA), $\kappa<c^{L-1}(\lambda-c^{L+1}\sigma^2)$ "
-    r"(MAE), at any depth; above it, if $\kappa\le\kappa_c$. (Proved in chapter 9.)",
+    r"(MAE), at any depth; from there on, if $\kappa\le\kappa_c$ (MAE at $L=1$: from any start, if "
+    r"$\kappa<\lambda$). (Proved in chapter 9.)",
     methods="E",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#small-start",

@@ -125,7 +125,7 @@ def convergence_check(statement):
 @claim(
     "new:target-convergence",
     where="this book",
-    says=r"For every $\tau>0$ all positive starts end at $w=w_\xi=\rho^L$. From "
+    says=r"Without decay, for every $\tau>0$, all positive starts end at $w=w_\xi=\rho^L$. From "
     r"$w_\xi=w=\epsilon<\rho^L$ both grow, $w_\xi\le w$, and $t^*$ falls as $\tau$ grows, to "
     r"JEPA's. (Proved in chapter 9.)",
     methods="E",
@@ -140,7 +140,7 @@ def convergence_check(statement):
     ],
 )
 def final_size(L, rho):
-    return rho**L if L > 1 else rho
+    return rho**L
 
 
 def fast_check(statement):
@@ -328,8 +328,9 @@ def slow_order_check(statement):
     "new:slow-order",
     where="this book",
     says=r"As $\tau\to0$ features of smaller $\rho$ reach half of their final sizes first, "
-    r"whatever their $\lambda$; but at every moment those of larger $\rho$ are larger, and reach "
-    r"any given size first. (Proved in chapter 9.)",
+    r"whatever their $\lambda$, where these halves lie above the plateaus "
+    r"$(\rho\epsilon)^{L/(L+1)}$; but at every fixed $\tau\theta>0$ those of larger $\rho$ are "
+    r"larger, and they reach any size above the plateaus first. (Proved in chapter 9.)",
     methods="E",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#slow-target",
