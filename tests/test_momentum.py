@@ -98,7 +98,8 @@ def test_critical_times_fall_with_the_rate_and_with_lam_and_exceed_jepas(
 ):
     epsilon, tau = share**depth * 0.5 * rho**depth, 10.0**log_rate
     time = momentum.critical_time(lam, rho, depth, epsilon, tau)
-    assert time > momentum.critical_time(lam, rho, depth, epsilon, 1.5 * tau)
+    faster = momentum.critical_time(lam, rho, depth, epsilon, 1.5 * tau)
+    assert time > faster * (1 - 1e-8)  # at large rates the fall is below the integrator's error
     assert time > momentum.critical_time(1.2 * lam, rho, depth, epsilon, tau)
     assert time > critical_time.exact(JEPA, lam, rho, depth, epsilon) * (1 - 1e-7)
 
