@@ -98,7 +98,7 @@ def grid(lam_range, rho_range):
         for measure in (learning_order.half_times, learning_order.doubling_times)
     )
     times = {
-        "doubling": learning_order.tau(doubling, lam, never="last").mean(-1),
+        "doubling": mean_where_defined(learning_order.tau(doubling, lam, never="last")),
         "doubled": mean_where_defined(learning_order.tau(doubling, lam)),
         "half": mean_where_defined(learning_order.tau(half, lam)),
     }
