@@ -114,7 +114,7 @@ def decoder_gain(weights, sigma_xx, sigma_yx):
     """
     encoder, decoder = matrix_flow.partial_products(weights[:-1])[-1], weights[-1]
     xx, yx = (
-        encoder @ torch.as_tensor(sigma, dtype=encoder.dtype) @ encoder.mT
+        encoder @ torch.as_tensor(sigma, dtype=encoder.dtype, device=encoder.device) @ encoder.mT
         for sigma in (sigma_xx, sigma_yx)
     )
 
@@ -123,7 +123,7 @@ def decoder_gain(weights, sigma_xx, sigma_yx):
 
     gain, total = trace(decoder @ xx) / trace(xx), trace(decoder @ xx @ decoder.mT)
     spread = (1 - gain**2 * trace(xx) / total).clamp(min=0).sqrt()
-    return tuple(found.numpy() for found in (gain, spread, trace(yx) / trace(xx)))
+    return tuple(found.cpu().numpy() for found in (gain, spread, trace(yx) / trace(xx)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +146,21 @@ class DecoderPath:
     def fastest(self):
         """The stretch in which each run's features grow fastest on average, (runs,)."""
         return self.growth.mean(-1).argmax(0)
+
+    def fit(self, spectrum):
+        """Fit the fastest growth by a lam_i - b sigma_i^2, least squares.
+
+        Returns
+        -------
+        growth, fitted : ndarrays (runs, d)
+            Rates at each run's fastest stretch, and their fit.
+        c : ndarray (runs,)
+            The ratio b / a.
+        """
+        growth = self.growth[self.fastest(), np.arange(self.growth.shape[1])]
+        design = np.stack([spectrum.lam, -spectrum.sigma_squared], axis=1)
+        a, b = coefficients = np.linalg.lstsq(design, growth.T)[0]
+        return growth, (design @ coefficients).T, b / a
 
 
 def follow_decoder(spectrum, runs, stretches, seed, steps=50, depth=5, gain=3**-0.5, rate=0.03):

@@ -105,3 +105,14 @@ def test_a_path_of_the_decoder_has_growth_in_units_of_gradient_flow():
     finer = comparison.follow_decoder(SPECTRUM, 2, 3, seed=0, steps=8, depth=2, rate=0.015)
     np.testing.assert_allclose(path.growth, finer.growth, atol=0.02)
     np.testing.assert_allclose(path.gain, finer.gain, atol=0.01)
+
+
+def test_growth_that_is_covariance_less_a_share_of_variance_is_fitted_exactly():
+    rates = SPECTRUM.lam - 0.4 * SPECTRUM.sigma_squared
+    growth = np.stack([[rates, 5 * rates], [3 * rates, 2 * rates]])  # stretches, runs, features
+    ones = np.ones((2, 2))
+    path = comparison.DecoderPath(ones, ones, ones, growth)
+    found, fitted, c = path.fit(SPECTRUM)
+    np.testing.assert_allclose(c, 0.4, rtol=1e-9)
+    np.testing.assert_array_equal(found, [growth[path.fastest()[r], r] for r in range(2)])
+    np.testing.assert_allclose(fitted, found, rtol=1e-9, atol=1e-12)

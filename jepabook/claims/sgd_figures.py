@@ -185,7 +185,6 @@ def doubled_features(objective):
 def take_off():
     """At JEPA's fastest growth: decoder gain, its spread, fitted gain, R^2 by rho and by lambda.
 
-    The growth rates of all features are fitted by a lam_i - b sigma_i^2; the fitted gain is b/a.
     lambda and rho are paired at random, so that one does not stand for the other.
     """
     from jepabook import comparison
@@ -193,14 +192,12 @@ def take_off():
     rho = np.random.default_rng(0).permutation(np.linspace(0.5, 1.0, 100))
     spectrum = FeatureSpectrum(np.linspace(0.5, 1.5, 100), rho)
     path = comparison.follow_decoder(spectrum, runs=4, stretches=14, seed=1)
-    design = np.stack([spectrum.lam, -spectrum.sigma_squared], axis=1)
-    found = []
-    for run, at in enumerate(path.fastest()):
-        growth = path.growth[at, run]
-        a, b = np.linalg.lstsq(design, growth)[0]
-        squares = [np.corrcoef(growth, along)[0, 1] ** 2 for along in (rho, spectrum.lam)]
-        found.append((path.gain[at, run], path.spread[at, run], b / a, *squares))
-    return np.array(found).T
+    at = path.fastest(), np.arange(4)
+    growth, _, fitted = path.fit(spectrum)
+    squares = [
+        [np.corrcoef(rates, along)[0, 1] ** 2 for rates in growth] for along in (rho, spectrum.lam)
+    ]
+    return np.array([path.gain[at], path.spread[at], fitted, *squares])
 
 
 def common_gain_check(statement):
