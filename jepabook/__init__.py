@@ -3,7 +3,7 @@
 Needs numpy and scipy only; `jepabook.claims` also needs the extra ``symbolic``.
 """
 
-from jepabook import clock, critical_time, dynamics, features, lerch, objectives
+from jepabook import clock, critical_time, dynamics, features, generative, lerch, objectives
 from jepabook.features import FeatureSpectrum
 from jepabook.objectives import JEPA, MAE
 
@@ -15,6 +15,7 @@ __all__ = [
     "critical_time",
     "dynamics",
     "features",
+    "generative",
     "lerch",
     "objectives",
 ]

@@ -1,0 +1,307 @@
+"""The paper's two generative models of views (Section 4.1, Appendix C): random masks, and flicker.
+
+Each class has side by side what it draws, `sample`; the exact second moments of that,
+`covariances`; and what the paper's formulas say of its features, `theory`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal import lfilter
+
+from jepabook import _validate
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the paper's formulas say of the features of a generative model.
+
+    Attributes
+    ----------
+    directions : ndarray (k, d)
+        One feature a row, not normalised.
+    lam, rho, sigma_squared : ndarrays (k,)
+        Covariance, regression coefficient, variance in x. Not a `FeatureSpectrum`: lam may be
+        negative.
+    """
+
+    directions: np.ndarray
+    lam: np.ndarray
+    rho: np.ndarray
+    sigma_squared: np.ndarray
+
+
+def gaussian_dictionary(count, width, seed):
+    """Rows B_k with entries N(0, 1/width): the B of Appendix C.1. Shape (count, width)."""
+    return _normal(count, width, seed) / np.sqrt(width)
+
+
+def orthogonal_dictionary(count, width, seed):
+    """`count` <= `width` orthonormal rows, uniform among all such (Haar). Shape (count, width)."""
+    matrix = _normal(count, width, seed)
+    if len(matrix) > matrix.shape[1]:
+        raise ValueError(f"count must be at most width = {width}, got {count}")
+    q, r = np.linalg.qr(matrix.T)
+    return (q * np.sign(np.diag(r))).T
+
+
+def sparse_power(count, gamma):
+    """E[s_k^2] of gamma-sparse coefficients: 1 for the first [gamma count], 0 for the rest."""
+    count, gamma = _validate.integer("count", count), _validate.array("gamma", gamma)
+    _validate.where("gamma", gamma, (gamma > 0) & (gamma <= 1), "must lie in (0, 1]")
+    return (np.arange(count) < round(_validate.number("gamma", gamma) * count)).astype(float)
+
+
+@dataclass(frozen=True, eq=False)
+class RandomMasks:
+    """Two complementary random masks of z = sum_k s_k B_k + eta, eqs. (122), (123).
+
+    Coefficients and noise are independent and normal here. Only their second moments matter to
+    linear networks, and the paper assumes no more.
+
+    Parameters
+    ----------
+    dictionary : array (k, d)
+        B, one feature a row.
+    power : array (k,)
+        E[s_k^2] >= 0.
+    noise : float
+        E[eta_i^2] >= 0, the same for every pixel.
+    visible : float
+        f in (0, 1): the share of pixels in x; y has the others.
+    """
+
+    dictionary: np.ndarray
+    power: np.ndarray
+    noise: float
+    visible: float
+
+    def __post_init__(self):
+        dictionary = _matrix("dictionary", self.dictionary)
+        power = _one_each("power", _validate.non_negative("power", self.power), len(dictionary))
+        object.__setattr__(self, "dictionary", dictionary)
+        object.__setattr__(self, "power", power)
+        for name, check in (("noise", _validate.non_negative), ("visible", _validate.open_unit)):
+            value = _validate.number(name, check(name, getattr(self, name)))
+            object.__setattr__(self, name, value)
+
+    def sample(self, count, seed):
+        """Draw pairs of views.
+
+        Returns
+        -------
+        x, y : ndarrays (count, d)
+        """
+        rng, width = np.random.default_rng(seed), self.dictionary.shape[1]
+        count = _validate.integer("count", count)
+        s = rng.standard_normal((count, len(self.power))) * np.sqrt(self.power)
+        z = s @ self.dictionary + rng.standard_normal((count, width)) * np.sqrt(self.noise)
+        mask = rng.random((count, width)) < self.visible
+        return np.where(mask, z, 0.0), np.where(mask, 0.0, z)
+
+    def data_covariance(self):
+        """E[z z'], (d, d): the first form of eq. (131)."""
+        scaled = self.dictionary * np.sqrt(self.power)[:, None]
+        return scaled.T @ scaled + self.noise * np.eye(self.dictionary.shape[1])
+
+    def covariances(self):
+        """E[x x'], E[y x'] and E[y y'], each (d, d): eqs. (128)-(130), exact for any dictionary."""
+        return masked_covariances(self.data_covariance(), self.visible)
+
+    def theory(self):
+        """Theorem C.1, eqs. (124)-(126), for the features B_k.
+
+        Returns
+        -------
+        Features
+            k of them; E[s^2] is the mean over all d coefficients, those beyond k being 0.
+        """
+        f, mean_power = self.visible, self.power.sum() / self.dictionary.shape[1]
+        lam = f * (1 - f) * (self.power - mean_power)
+        sigma_squared = f**2 * self.power + f * self.noise + (f - f**2) * mean_power
+        with np.errstate(invalid="ignore"):  # no power and no noise: x = 0, rho is undefined
+            return Features(self.dictionary, lam, lam / sigma_squared, sigma_squared)
+
+
+def masked_covariances(covariance, visible):
+    """Covariances of the two views that complementary random masks make, eqs. (128)-(130).
+
+    Parameters
+    ----------
+    covariance : array (d, d)
+        E[z z'] of the data.
+    visible : float
+        f, the share of pixels in x.
+
+    Returns
+    -------
+    sigma_xx, sigma_yx, sigma_yy : ndarrays (d, d)
+    """
+    f = _validate.number("visible", _validate.open_unit("visible", visible))
+    covariance = _matrix("covariance", covariance)
+    diagonal = np.diag(np.diag(covariance))
+    spread = f * (1 - f)
+    return (
+        f**2 * covariance + spread * diagonal,
+        spread * (covariance - diagonal),
+        (1 - f) ** 2 * covariance + spread * diagonal,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FlickeringWorld:
+    """Images that flicker, with noise: z_i(t) = sum_a u_a(t) v_ai + xi_i(t), eqs. (15), (134).
+
+    The views are consecutive frames, x = z(t) and y = z(t + 1). Every u_a is the stationary
+    autoregression of eq. (137), of variance 1.
+
+    Parameters
+    ----------
+    images : array (M, d)
+        v_a, not zero, with disjoint supports.
+    gamma : array (M,)
+        Autocorrelation of u_a from one frame to the next, in (-1, 1).
+    noise : array (M,)
+        Standard deviation sigma_a >= 0 of the noise in the region of image a.
+    region : array of int (d,)
+        The image a(i) to whose region pixel i belongs; covers the support of each image.
+    noise_gamma : array (M,)
+        Autocorrelation of the noise in each region; 0 in the paper.
+    """
+
+    images: np.ndarray
+    gamma: np.ndarray
+    noise: np.ndarray
+    region: np.ndarray
+    noise_gamma: np.ndarray = 0.0
+
+    def __post_init__(self):
+        images = _matrix("images", self.images)
+        count, width = images.shape
+        norm = (images**2).sum(1)
+        _validate.where("images", norm, norm > 0, "must not be zero")
+        region = np.asarray(self.region)
+        if region.shape != (width,) or region.dtype.kind not in "iu":
+            raise ValueError(f"region must be {width} integers, got {region.dtype} {region.shape}")
+        _validate.where("region", region, (region >= 0) & (region < count), f"must be < {count}")
+        inside = (images == 0) | (region == np.arange(count)[:, None])
+        _validate.where("images", images, inside, "must be 0 outside of their regions")
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "region", region)
+        for name in ("gamma", "noise_gamma", "noise"):
+            check = _validate.non_negative if name == "noise" else _correlation
+            values = check(name, getattr(self, name))
+            object.__setattr__(self, name, _one_each(name, values, count))
+
+    def frames(self, count, seed, chunk=8192):
+        """One stream of frames, a part at a time.
+
+        Parameters
+        ----------
+        count : int
+            Frames in all.
+        seed : int
+        chunk : int
+            Frames a part.
+
+        Yields
+        ------
+        ndarray (at most `chunk`, d)
+        """
+        count, chunk = _validate.integer("count", count), _validate.integer("chunk", chunk)
+        stream = Frames(self, seed)
+        for start in range(0, count, chunk):
+            yield stream.next(min(chunk, count - start))
+
+    def pairs(self, count, seed, chunk=8192):
+        """`count` pairs of consecutive frames of one stream, as (x, y) of at most `chunk` each."""
+        last = None
+        for part in self.frames(_validate.integer("count", count) + 1, seed, chunk):
+            part = part if last is None else np.concatenate([last, part])
+            last = part[-1:]
+            if len(part) > 1:
+                yield part[:-1], part[1:]
+
+    def sample(self, count, seed):
+        """`count` pairs of consecutive frames of one stream: x and y, each (count, d)."""
+        frames = np.concatenate(list(self.frames(_validate.integer("count", count) + 1, seed)))
+        return frames[:-1], frames[1:]
+
+    def covariances(self):
+        """E[x x'], E[y x'] and E[y y'], each (d, d): eqs. (138), (139) with the noise's memory."""
+        noise = np.diag(self.noise[self.region] ** 2)
+        slow = self.noise_gamma[self.region]
+        sigma_xx = self.images.T @ self.images + noise
+        return sigma_xx, (self.images.T * self.gamma) @ self.images + slow * noise, sigma_xx
+
+    def theory(self):
+        """lambda_a and rho_a of the images, eqs. (16), (140), (141).
+
+        With slow noise lambda_a is gamma_a |v_a|^2 + gamma'_a sigma_a^2 (ours).
+        """
+        norm, noise = (self.images**2).sum(1), self.noise**2
+        lam = self.gamma * norm + self.noise_gamma * noise
+        return Features(self.images, lam, lam / (norm + noise), norm + noise)
+
+
+class Frames:
+    """The state of a `FlickeringWorld` that runs: every call of `next` goes on where the last ended.
+
+    Parameters
+    ----------
+    world : FlickeringWorld
+    seed : int
+    """
+
+    def __init__(self, world, seed):
+        self.world, self.rng = world, np.random.default_rng(seed)
+        self.light = self.noise = None
+
+    def next(self, count):
+        """The next `count` frames, (count, d)."""
+        world, slow = self.world, self.world.noise_gamma[self.world.region]
+        light, self.light = _autoregression(world.gamma, count, self.light, self.rng)
+        noise, self.noise = _autoregression(slow, count, self.noise, self.rng)
+        return light @ world.images + noise * world.noise[world.region]
+
+
+def _autoregression(gamma, count, last, rng):
+    """Stationary autoregressions of variance 1 and coefficients gamma (n,), and their last values.
+
+    They follow on `last` (n,), or begin. Eq. (137): u(t + 1) = gamma u(t) + sqrt(1 - gamma^2) eta(t).
+    """
+    eta = rng.standard_normal((count, len(gamma)))
+    if not gamma.any():
+        return eta, eta[-1]
+    first = eta[0] if last is None else gamma * last + np.sqrt(1 - gamma**2) * eta[0]
+    eta *= np.sqrt(1 - gamma**2)
+    eta[0] = first
+    for value in np.unique(gamma):
+        same = gamma == value
+        if value:
+            eta[:, same] = lfilter([1.0], [1.0, -value], eta[:, same], axis=0)
+    return eta, eta[-1].copy()
+
+
+def _normal(count, width, seed):
+    shape = (_validate.integer("count", count), _validate.integer("width", width))
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def _matrix(name, value):
+    value = _validate.finite(name, value)
+    if value.ndim != 2 or value.size == 0:
+        raise ValueError(f"{name} must be a matrix, got shape {value.shape}")
+    return value
+
+
+def _one_each(name, values, count):
+    """`values` as (count,), one for each of `count` features; one value serves all."""
+    if values.ndim > 1 or values.size not in (1, count):
+        raise ValueError(f"{name} must be one number or {count} of them, got shape {values.shape}")
+    return np.broadcast_to(values, (count,))
+
+
+def _correlation(name, value):
+    value = _validate.array(name, value)
+    return _validate.where(name, value, np.abs(value) < 1, "must lie in (-1, 1)")
