@@ -245,7 +245,7 @@ class FlickeringWorld:
 
 
 class Frames:
-    """The state of a `FlickeringWorld` that runs: every call of `next` goes on where the last ended.
+    """A `FlickeringWorld` that runs: every call of `next` goes on where the last one ended.
 
     Parameters
     ----------
@@ -254,19 +254,21 @@ class Frames:
     """
 
     def __init__(self, world, seed):
-        self.world, self.rng = world, np.random.default_rng(seed)
+        self.world = world
+        # one generator each, so that the frames do not depend on how many are drawn at a time
+        self.rngs = np.random.default_rng(seed).spawn(2)
         self.light = self.noise = None
 
     def next(self, count):
         """The next `count` frames, (count, d)."""
         world, slow = self.world, self.world.noise_gamma[self.world.region]
-        light, self.light = _autoregression(world.gamma, count, self.light, self.rng)
-        noise, self.noise = _autoregression(slow, count, self.noise, self.rng)
+        light, self.light = _autoregression(world.gamma, count, self.light, self.rngs[0])
+        noise, self.noise = _autoregression(slow, count, self.noise, self.rngs[1])
         return light @ world.images + noise * world.noise[world.region]
 
 
 def _autoregression(gamma, count, last, rng):
-    """Stationary autoregressions of variance 1 and coefficients gamma (n,), and their last values.
+    """Stationary autoregressions of variance 1, coefficients gamma (n,), and their last values.
 
     They follow on `last` (n,), or begin. Eq. (137): u(t + 1) = gamma u(t) + sqrt(1 - gamma^2) eta(t).
     """
