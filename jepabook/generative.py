@@ -270,7 +270,7 @@ class Frames:
 def _autoregression(gamma, count, last, rng):
     """Stationary autoregressions of variance 1, coefficients gamma (n,), and their last values.
 
-    They follow on `last` (n,), or begin. Eq. (137): u(t + 1) = gamma u(t) + sqrt(1 - gamma^2) eta(t).
+    They follow on `last` (n,), or begin: eq. (137).
     """
     eta = rng.standard_normal((count, len(gamma)))
     if not gamma.any():
