@@ -1,0 +1,10 @@
+"""The theory on data: which features of given pairs (x, y) JEPA and MAE learn first.
+
+``spectrum.estimate(x, y)`` finds lambda_i and rho_i; ``spectrum.predict(found, depth, epsilon)``
+what the theory makes of them. The same as a command: ``python -m jepabook.spectrum x.npy y.npy
+--depth 5 --epsilon 1e-2 --out report``.
+"""
+
+from jepabook.spectrum.estimates import Spectrum, estimate
+
+__all__ = ["Spectrum", "estimate"]

@@ -1,0 +1,117 @@
+"""NumPy, or torch on a GPU: the few operations in which they differ."""
+
+import importlib.util
+
+import numpy as np
+from scipy.linalg import blas
+
+DEVICES = ("auto", "cpu", "cuda")
+TILE = 256
+
+
+class _NumPy:
+    """float64 arrays."""
+
+    def __init__(self):
+        self._scratch = {}
+
+    def zeros(self, *shape):
+        return np.zeros(shape)
+
+    def array(self, array):
+        return array
+
+    def numpy(self, array):
+        return array
+
+    def eigenvectors(self, matrix):
+        return np.linalg.eigh(matrix)[1]
+
+    def centred(self, view, rows, shift):
+        """rows - shift, in the memory of the last such call for the same view (0 or 1)."""
+        scratch = self._scratch.get(view)
+        if scratch is None or scratch.shape[1] != rows.shape[1] or len(scratch) < len(rows):
+            scratch = self._scratch[view] = np.empty(rows.shape)
+        return np.subtract(rows, shift, out=scratch[: len(rows)])
+
+    # BLAS adds in place to arrays in Fortran's order, such as the transposes of ours
+
+    def add_gram(self, total, rows):
+        """total += rows' rows, the lower triangle only."""
+        blas.dsyrk(1.0, rows.T, beta=1.0, c=total.T, overwrite_c=1)
+
+    def add_product(self, total, left, right):
+        """total += left' right."""
+        blas.dgemm(1.0, right.T, left.T, trans_b=1, beta=1.0, c=total.T, overwrite_c=1)
+
+    def add_outer(self, total, left, right):
+        """total += left right'."""
+        blas.dger(1.0, right, left, a=total.T, overwrite_a=1)
+
+    def mirror(self, total):
+        """Copy the lower triangle to the upper one, tile by tile."""
+        for start in range(0, len(total), TILE):
+            stop = start + TILE
+            total[start:stop, stop:] = total[stop:, start:stop].T
+            tile = total[start:stop, start:stop]
+            tile += np.tril(tile, -1).T - np.triu(tile, 1)
+
+    def sums(self, rows):
+        return np.ones(len(rows)) @ rows
+
+    def squares(self, rows):
+        return np.einsum("ij,ij->j", rows, rows)
+
+
+class _Torch:
+    """float64 tensors on torch's current GPU."""
+
+    def __init__(self, torch):
+        self.torch = torch
+
+    def zeros(self, *shape):
+        return self.torch.zeros(shape, dtype=self.torch.float64, device="cuda")
+
+    def array(self, array):
+        return self.torch.as_tensor(array, dtype=self.torch.float64, device="cuda")
+
+    def numpy(self, tensor):
+        return tensor.cpu().numpy()
+
+    def eigenvectors(self, matrix):
+        return self.torch.linalg.eigh(matrix)[1]
+
+    def centred(self, view, rows, shift):
+        return self.array(np.ascontiguousarray(rows)) - shift
+
+    def add_gram(self, total, rows):
+        total.addmm_(rows.T, rows)
+
+    def add_product(self, total, left, right):
+        total.addmm_(left.T, right)
+
+    def add_outer(self, total, left, right):
+        total.addr_(left, right)
+
+    def mirror(self, total):
+        """Nothing: both triangles are there."""
+
+    def sums(self, rows):
+        return rows.sum(0)
+
+    def squares(self, rows):
+        return rows.square().sum(0)
+
+
+def backend(device):
+    """What computes on `device`: "cpu", "cuda", or "auto" for a GPU if torch sees one."""
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {DEVICES}, got {device!r}")
+    if device != "cpu" and importlib.util.find_spec("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            return _Torch(torch)
+    if device == "cuda":
+        raise ValueError("device must be 'cpu' or 'auto' where torch sees no GPU, got 'cuda'")
+    return _NumPy()

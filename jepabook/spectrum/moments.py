@@ -1,0 +1,142 @@
+"""First and second moments of pairs (x, y) in one pass, in float64, mergeable.
+
+`Sums` adds up products about a shift, the mean of its first block, so that a mean much larger than
+the spread costs no digits. (Should later blocks lie elsewhere, the spread itself is that large: of
+k equal blocks the first contributes a share 1/k to it, so at most a factor k is lost.) Closed, they
+are `Moments` about the mean, which merge by the formula of Chan, Golub and LeVeque (1983).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(eq=False)
+class Moments:
+    """Count, means, and sums of products about the means, of pairs (x, y).
+
+    Attributes
+    ----------
+    count : int
+    mean_x, mean_y : arrays (d,)
+    xx, yx : arrays (d, d)
+        Sums over pairs of (x - mean_x)(x - mean_x)' and (y - mean_y)(x - mean_x)'.
+    yy : array (d,)
+        The diagonal of the same for y.
+    """
+
+    count: int
+    mean_x: Any
+    mean_y: Any
+    xx: Any
+    yx: Any
+    yy: Any
+
+    def merge(self, other, machine):
+        """Take in the moments of other pairs."""
+        total = self.count + other.count
+        share, weight = other.count / total, self.count * (other.count / total)
+        dx, dy = other.mean_x - self.mean_x, other.mean_y - self.mean_y
+        for mine, theirs, left in ((self.xx, other.xx, dx), (self.yx, other.yx, dy)):
+            mine += theirs
+            machine.add_outer(mine, weight * left, dx)
+        self.yy += other.yy + weight * dy * dy
+        self.mean_x, self.mean_y = self.mean_x + share * dx, self.mean_y + share * dy
+        self.count = total
+
+
+class Sums:
+    """Sums of products of pairs that come in blocks.
+
+    Parameters
+    ----------
+    width : int
+        d.
+    machine : object
+        NumPy's or torch's arithmetic, from `backend.backend`.
+    """
+
+    def __init__(self, width, machine):
+        self.machine, self.count, self.shift = machine, 0, None
+        self.x, self.y, self.yy = (machine.zeros(width) for _ in range(3))
+        self.xx, self.yx = machine.zeros(width, width), machine.zeros(width, width)
+
+    def add(self, x, y):
+        """Take in rows x and y, NumPy arrays (n, d) of any real type."""
+        if self.shift is None:
+            means = (view.mean(0, dtype=np.float64) for view in (x, y))
+            self.shift = tuple(self.machine.array(mean) for mean in means)
+        x, y = (self.machine.centred(i, view, self.shift[i]) for i, view in enumerate((x, y)))
+        self.machine.add_gram(self.xx, x)
+        self.machine.add_product(self.yx, y, x)
+        self.x += self.machine.sums(x)
+        self.y += self.machine.sums(y)
+        self.yy += self.machine.squares(y)
+        self.count += len(x)
+
+    def finite(self):
+        """Whether no sum has met an infinity or a NaN."""
+        return bool(np.isfinite(self.machine.numpy(self.yy + self.x)).all())
+
+    def moments(self):
+        """Close the sums: they are used up."""
+        x, y = self.x / self.count, self.y / self.count
+        self.machine.mirror(self.xx)
+        self.machine.add_outer(self.xx, -self.x, x)
+        self.machine.add_outer(self.yx, -self.y, x)
+        means = (shift + mean for shift, mean in zip(self.shift, (x, y), strict=True))
+        return Moments(self.count, *means, self.xx, self.yx, self.yy - self.y * y)
+
+
+class Groups:
+    """Moments of consecutive groups of rows, for the total and for a bootstrap over groups.
+
+    When more than `most` groups are needed, neighbours are merged and the groups become twice as
+    long: memory does not depend on the number of rows.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of a group at first.
+    most : int
+        Largest number of groups, even.
+    machine : object
+        As for `Sums`.
+    """
+
+    def __init__(self, rows, most, machine):
+        self.rows, self.most, self.machine = rows, most, machine
+        self.groups, self._open = [], None
+
+    def add(self, x, y):
+        """Take in rows x and y, NumPy arrays (n, d) of any real type.
+
+        Returns
+        -------
+        bool
+            Whether all of them are finite.
+        """
+        start, fine = 0, True
+        while start < len(x):
+            if self._open is None:
+                if len(self.groups) == self.most:
+                    self._halve()
+                self._open = Sums(x.shape[1], self.machine)
+            stop = min(len(x), start + self.rows - self._open.count)
+            self._open.add(x[start:stop], y[start:stop])
+            start, fine = stop, fine and self._open.finite()
+            if self._open.count == self.rows:
+                self.close()
+        return fine
+
+    def close(self):
+        """End the last group, however short."""
+        if self._open is not None:
+            self.groups.append(self._open.moments())
+            self._open = None
+
+    def _halve(self):
+        for first, second in zip(self.groups[::2], self.groups[1::2], strict=True):
+            first.merge(second, self.machine)
+        self.groups, self.rows = self.groups[::2], 2 * self.rows

@@ -1,0 +1,178 @@
+"""Where pairs of views come from: arrays, ``.npy`` files, or any iterable of batches."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+MOST_ROWS = 8192  # of a block
+IN_CACHE = 2**16  # numbers
+
+
+class Pairs:
+    """Pairs of views from two arrays, NumPy's, torch's, memory-mapped, or ``.npy`` files.
+
+    Parameters
+    ----------
+    x, y : arrays (n, ...) or paths
+        Row i of each is one pair. Axes after the first are flattened.
+    """
+
+    def __init__(self, x, y):
+        self.names = _name("x", x), _name("y", y)
+        self.x, self.y = _rows(self.names[0], x), _rows(self.names[1], y)
+        if len(self.x) != len(self.y):
+            raise ValueError(
+                f"{self.names[0]} and {self.names[1]} must have the same number of rows, one pair "
+                f"each, got {len(self.x)} and {len(self.y)}"
+            )
+        self.count, self.width = len(self.x), _width(self.names, self.x, self.y)
+
+    def blocks(self, start=0, stop=None):
+        """Rows start ... stop - 1 in blocks: the first row's number, x, y."""
+        stop = self.count if stop is None else stop
+        rows = block_rows(self.width)
+        for row in range(start, stop, rows):
+            rows_here = slice(row, min(stop, row + rows))
+            yield row, self.x[rows_here], self.y[rows_here]
+
+
+class Batches:
+    """Pairs of views from an iterable of batches (x, y), such as a torch ``DataLoader``.
+
+    Parameters
+    ----------
+    batches : iterable of pairs of arrays (n, ...)
+    """
+
+    def __init__(self, batches):
+        self.names, self.count, self.width = ("x", "y"), None, None
+        self.batches = batches
+
+    def blocks(self):
+        """All rows in blocks as `Pairs.blocks` has them; small batches are put together."""
+        waiting, row = [], 0
+        for number, batch in enumerate(self.batches):
+            waiting.append(self._views(number, batch))
+            rows = sum(len(x) for x, _ in waiting)
+            if rows >= block_rows(self.width):
+                yield self._block(waiting, row)
+                waiting, row = [], row + rows
+        if waiting:
+            yield self._block(waiting, row)
+
+    def _views(self, number, batch):
+        try:
+            x, y = batch
+        except (TypeError, ValueError):
+            kind = type(batch).__name__
+            raise ValueError(
+                f"x must yield batches that are pairs (x, y), got {kind} as batch {number}"
+            ) from None
+        x, y = (
+            _rows(f"{name} of batch {number}", view)
+            for name, view in zip("xy", (x, y), strict=True)
+        )
+        if len(x) != len(y):
+            raise ValueError(
+                f"x and y of batch {number} must have the same number of rows, got {len(x)} and "
+                f"{len(y)}"
+            )
+        width = _width((f"x of batch {number}", f"y of batch {number}"), x, y)
+        if width != (self.width or width):
+            raise ValueError(f"batch {number} must have {self.width} features, got {width}")
+        self.width = width
+        return x, y
+
+    @staticmethod
+    def _block(waiting, row):
+        x, y = (
+            views[0] if len(waiting) == 1 else np.concatenate(views)
+            for views in zip(*waiting, strict=True)
+        )
+        return row, x, y
+
+
+def block_rows(width):
+    """Rows of a block: it stays in the cache, or its products outweigh the rest by far."""
+    return min(MOST_ROWS, max(IN_CACHE // width, 4 * width))
+
+
+def source(x, y=None):
+    """`Pairs` of two arrays or files, or `Batches` of one iterable."""
+    if y is not None:
+        return Pairs(x, y)
+    if isinstance(x, (str, os.PathLike)) or hasattr(x, "shape") or not hasattr(x, "__iter__"):
+        raise ValueError(f"y must be given where x is not an iterable of batches, got {_kind(x)}")
+    return Batches(x)
+
+
+def load(path):
+    """A ``.npy`` file, memory-mapped; ValueError in one line for what cannot be read as numbers."""
+    name = str(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(array, np.ndarray):
+            return array
+        told = "an archive"
+    except FileNotFoundError:
+        raise ValueError(f"{name} must be a file, but there is none: check the path") from None
+    except IsADirectoryError:
+        raise ValueError(f"{name} must be a .npy file, got a folder") from None
+    except (ValueError, EOFError) as error:
+        told = str(error)
+    except OSError as error:
+        raise ValueError(f"{name} must be readable, got {error.strerror or error}") from None
+    if "Python objects" in told or "Object arrays" in told:
+        raise ValueError(
+            f"{name} must hold numbers, got Python objects, which are never unpickled: save it "
+            "again with a numeric dtype"
+        )
+    if "mmap length" in told or "reshape" in told or "EOF" in told or "No data" in told:
+        raise ValueError(f"{name} must be whole, got a truncated file: copy or write it again")
+    raise ValueError(f"{name} must be a .npy file as numpy.save writes it: save it again")
+
+
+def _name(name, value):
+    """How errors name an array: by its argument, or by its file."""
+    return str(value) if isinstance(value, (str, os.PathLike)) else name
+
+
+def _kind(value):
+    return f"{type(value).__name__}{tuple(getattr(value, 'shape', ()))}"
+
+
+def _rows(name, value):
+    """`value` as a NumPy array (n, d) of numbers, not copied where that can be avoided."""
+    if isinstance(value, (str, os.PathLike)):
+        value = load(Path(value))
+    elif hasattr(value, "detach"):  # a torch tensor
+        value = value.detach().cpu().numpy()
+    elif not isinstance(value, np.ndarray):
+        value = np.asarray(value)
+    if value.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    if value.ndim < 1 or value.size == 0:
+        raise ValueError(f"{name} must have rows and features, got shape {value.shape}")
+    return value.reshape(len(value), -1)
+
+
+def _width(names, x, y):
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have as many features as each other, got "
+            f"{x.shape[1]} and {y.shape[1]}"
+        )
+    return x.shape[1]
+
+
+def refuse(names, row, *views):
+    """Raise ValueError with the first number in a block of views that float64 cannot square."""
+    for name, view in zip(names, views, strict=True):
+        bad = np.argwhere(~(np.abs(view.astype(np.float64)) < 1e150))
+        if len(bad):
+            at, feature = (int(i) for i in bad[0])
+            raise ValueError(
+                f"{name} must be finite and below 1e150, got {view[at, feature]} in row "
+                f"{row + at}, feature {feature}: repair or drop that pair"
+            )
