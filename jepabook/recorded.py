@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def provenance(seed, started, device="cpu"):
         "command": " ".join(["python", *_command()]),
         "seed": seed,
         "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in packages},
+        | {name: metadata.version(name) for name in packages if find_spec(name)},
         "device": str(device),
         "wall_seconds": round(time.time() - started, 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

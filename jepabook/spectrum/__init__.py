@@ -6,5 +6,16 @@ what the theory makes of them. The same as a command: ``python -m jepabook.spect
 """
 
 from jepabook.spectrum.estimates import Spectrum, estimate
+from jepabook.spectrum.prediction import Prediction, predict
+from jepabook.spectrum.report import draw, table
+from jepabook.spectrum.share import among_processes
 
-__all__ = ["Spectrum", "estimate"]
+__all__ = [
+    "Prediction",
+    "Spectrum",
+    "among_processes",
+    "draw",
+    "estimate",
+    "predict",
+    "table",
+]

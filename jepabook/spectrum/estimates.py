@@ -21,6 +21,14 @@ ANGLES = np.pi / 8 * np.array([1, 3, 5, 7])
 FIRST_ROWS = 32  # of a group, where the number of rows is not known beforehand
 
 
+class PartError(ValueError):
+    """Bad input in the share that one of several processes read."""
+
+
+class ElsewhereError(ValueError):
+    """Bad input in the share of another process."""
+
+
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """Features of paired views, sorted by falling lam; see `estimate`.
@@ -207,7 +215,7 @@ def _read(pairs, groups, share, machine, progress):
     except ValueError as error:
         if share.processes == 1 or pairs.width is None:
             raise
-        return [], error
+        return [], PartError(str(error))
     return collected.groups, None
 
 
@@ -238,9 +246,7 @@ def _total(local, failure, groups, pairs, share, machine):
         np.concatenate([[failure is not None], places.ravel(), *(part.ravel() for part in sums)])
     )
     if joined[0]:
-        raise failure or ValueError(
-            "x and y must be fit for every process, got an error in another"
-        )
+        raise failure or ElsewhereError("x and y must be fit in every process's share")
     places, xx, yx, yy = np.split(joined[1:], np.cumsum([places.size, d * d, d * d]))
     counts, means_x, means_y = np.split(places.reshape(-1, 1 + 2 * d), [1, 1 + d], axis=1)
     count = counts.sum()

@@ -1,0 +1,100 @@
+"""``python -m jepabook.spectrum x.npy y.npy --depth 5 --epsilon 1e-2 --out report``.
+
+Under ``torchrun --nproc-per-node N -m jepabook.spectrum ...`` every process reads its share.
+"""
+
+import argparse
+import sys
+import time
+from importlib.util import find_spec
+
+import numpy as np
+
+from jepabook import recorded
+from jepabook.objectives import JEPA, MAE
+from jepabook.spectrum import estimates, prediction, report
+from jepabook.spectrum.share import under_torchrun
+
+FAR = 0.1  # a misalignment from which on the generalised eigenvalues are told as well
+
+
+def parser():
+    """The command's arguments."""
+    command = argparse.ArgumentParser(
+        prog="python -m jepabook.spectrum",
+        description="Which features of paired views would JEPA and MAE learn first?",
+    )
+    command.add_argument("x", help=".npy file of the first views, one a row")
+    command.add_argument("y", help=".npy file of the second views, row by row the pairs of x")
+    command.add_argument("--depth", type=int, required=True, help="layers of the encoder")
+    command.add_argument("--epsilon", type=float, required=True, help="size of features at start")
+    command.add_argument("--out", required=True, help="folder for the report")
+    command.add_argument("--fraction", type=float, default=0.5, help="of its size: learned (0.5)")
+    command.add_argument("--groups", type=int, default=16, help="of rows, for the bootstrap (16)")
+    command.add_argument("--confidence", type=float, default=0.95, help="of intervals (0.95)")
+    command.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
+    command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    return command
+
+
+def main(argv=None):
+    """Run the command; returns the exit status, 2 for bad input."""
+    options, started = parser().parse_args(argv), time.time()
+    with under_torchrun() as share:
+        try:
+            _report(options, share, started)
+        except ValueError as error:
+            ours = isinstance(error, estimates.PartError) or share.rank == 0
+            if ours and not isinstance(error, estimates.ElsewhereError):
+                print(f"python -m jepabook.spectrum: error: {error}", file=sys.stderr)
+            return 2
+    return 0
+
+
+def _report(options, share, started):
+    if not find_spec("matplotlib"):
+        raise ValueError("matplotlib must be installed: pip install 'jepabook[spectrum]'")
+    report.check_folder(options.out)
+    start = prediction.checked_start(options.depth, options.epsilon, options.fraction)
+    found = estimates.estimate(
+        options.x,
+        options.y,
+        groups=options.groups,
+        confidence=options.confidence,
+        seed=options.seed,
+        device=options.device,
+        share=share,
+    )
+    if share.rank:
+        return
+    predicted = prediction.predict(found, *start)
+    facts = recorded.provenance(options.seed, started, options.device)
+    report.write(options.out, found, predicted, facts)
+    print(_told(found, predicted, options.out))
+
+
+def _told(found, predicted, out):
+    """What the command prints."""
+    pairs = predicted.disagreements
+    certain = sum(pair.certainty >= report.CERTAIN for pair in pairs)
+    lines = [
+        f"{found.count} pairs, {len(found)} features",
+        f"explained: {found.explained:.1%} of the variance of y, by the best linear predictor",
+        f"misalignment: {found.misalignment:.1%} of that is lost if features predict themselves",
+    ]
+    for objective in (JEPA, MAE):
+        order = predicted.order(objective)
+        first = ", ".join(map(str, order[:8])) + (", ..." if len(order) > 8 else "")
+        lines.append(f"{objective.name} learns {len(order)} features, in the order {first}")
+    lines.append(f"pairs that they order differently: {len(pairs)}, {certain} of them surely")
+    if not found.misalignment < FAR:
+        rho = np.round(found.generalised()[0][:5], 3).tolist()
+        lines.append(
+            f"The covariances are far from a common basis. Generalised eigenvalues: {rho} ... "
+            "(generalised.csv)"
+        )
+    return "\n".join([*lines, f"report: {out}"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
