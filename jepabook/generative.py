@@ -139,6 +139,8 @@ def masked_covariances(covariance, visible):
     """
     f = _validate.number("visible", _validate.open_unit("visible", visible))
     covariance = _matrix("covariance", covariance)
+    if covariance.shape[0] != covariance.shape[1]:
+        raise ValueError(f"covariance must be square, got shape {covariance.shape}")
     diagonal = np.diag(np.diag(covariance))
     spread = f * (1 - f)
     return (
@@ -244,6 +246,37 @@ class FlickeringWorld:
         return Features(self.images, lam, lam / (norm + noise), norm + noise)
 
 
+def two_images(side=10, gamma=(0.99, 0.95), noise=(1.0, 0.5), noise_gamma=0.0):
+    """The world of Figure 3: a disc that flickers in the left half of a screen, a U in the right.
+
+    The paper gives gamma and the noise. It shows its images, but gives neither their number of
+    pixels nor their norms; here |v_a| = 1.
+
+    Parameters
+    ----------
+    side : int
+        The screen has side x side pixels; even, >= 4.
+    gamma, noise, noise_gamma : array_like (2,)
+        As in `FlickeringWorld`.
+
+    Returns
+    -------
+    FlickeringWorld
+    """
+    side = _validate.integer("side", side, least=4)
+    if side % 2:
+        raise ValueError(f"side must be even, got {side}")
+    row, column = np.indices((side, side)) + 0.5
+    across, down = np.abs(column - 0.75 * side), row - side / 2
+    disc = down**2 + (column - side / 4) ** 2 < (0.22 * side) ** 2
+    open_above = (across < 0.05 * side + 0.25) & (row < 0.65 * side)
+    letter = (across < 0.2 * side) & (np.abs(down) < 0.3 * side) & ~open_above
+    images = np.stack([disc.ravel(), letter.ravel()]).astype(float)
+    images /= np.linalg.norm(images, axis=1, keepdims=True)
+    region = (column > side / 2).astype(int).ravel()
+    return FlickeringWorld(images, np.asarray(gamma), np.asarray(noise), region, noise_gamma)
+
+
 class Frames:
     """A `FlickeringWorld` that runs: every call of `next` goes on where the last one ended.
 
@@ -275,7 +308,8 @@ def _autoregression(gamma, count, last, rng):
     eta = rng.standard_normal((count, len(gamma)))
     if not gamma.any():
         return eta, eta[-1]
-    first = eta[0] if last is None else gamma * last + np.sqrt(1 - gamma**2) * eta[0]
+    # a copy: what follows scales eta in place, and the first value is stationary as it is
+    first = eta[0].copy() if last is None else gamma * last + np.sqrt(1 - gamma**2) * eta[0]
     eta *= np.sqrt(1 - gamma**2)
     eta[0] = first
     for value in np.unique(gamma):

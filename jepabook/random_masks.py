@@ -1,0 +1,196 @@
+"""What complementary random masks make of a data covariance: features, and the visible share.
+
+The theory of chapter 10 for eqs. (122), (123) with any data. With C = E[z z'], D = Diag C and f
+the share of visible pixels, Sigma_yx = f (1 - f) (C - D) and Sigma_xx = f (f (C - D) + D): a
+feature is known by its *excess*, the eigenvalue of C - D, and its *level*, that of D.
+"""
+
+import numpy as np
+from scipy.linalg import hadamard
+from scipy.optimize import minimize_scalar
+
+from jepabook import _validate, dynamics, matrix_flow
+from jepabook.generative import Features, RandomMasks, masked_covariances
+
+
+def moments(excess, level, visible):
+    """Covariance and regression coefficient of a feature of masked data (ours).
+
+    Parameters
+    ----------
+    excess : array_like
+        Variance of the data along the feature minus `level`; of either sign.
+    level : array_like
+        Mean variance of the pixels that the feature lives on, > 0.
+    visible : array_like
+        f in (0, 1).
+
+    Returns
+    -------
+    lam, rho : ndarrays
+        f (1 - f) excess and (1 - f) excess / (level + f excess).
+    """
+    excess, level = _validate.finite("excess", excess), _validate.positive("level", level)
+    f = _validate.open_unit("visible", visible)
+    _validate.broadcast(excess=excess, level=level, visible=f)
+    _validate.where("excess", excess + 0 * level, excess >= -level, "must be >= -level")
+    return f * (1 - f) * excess, (1 - f) * excess / (level + f * excess)
+
+
+def features(covariance, visible, tolerance=1e-9):
+    """The features of masked data: joint eigenvectors of its two covariances (ours).
+
+    They exist if and only if any two correlated pixels have the same variance.
+
+    Parameters
+    ----------
+    covariance : array (d, d)
+        E[z z'], symmetric.
+    visible : float
+        f.
+    tolerance : float
+        Up to which share of the largest entry two variances, or a covariance and 0, agree.
+
+    Returns
+    -------
+    generative.Features
+        d of them, as orthonormal rows, the largest lam first.
+
+    Raises
+    ------
+    ValueError
+        If correlated pixels differ in variance, or the matrix is not symmetric.
+    """
+    sigma_xx, sigma_yx, _ = masked_covariances(covariance, visible)
+    covariance = np.asarray(covariance, dtype=float)
+    scale, variance = np.abs(covariance).max(), np.diag(covariance)
+    if np.abs(covariance - covariance.T).max() > tolerance * scale:
+        raise ValueError("covariance must be symmetric, got one that is not")
+    apart = np.abs(variance - variance[:, None])
+    bad = np.argwhere((apart > tolerance * scale) & (np.abs(covariance) > tolerance * scale))
+    if len(bad):
+        i, j = (int(index) for index in bad[0])
+        raise ValueError(
+            "covariance must give correlated pixels one variance, "
+            f"got {variance[i]:.6g} and {variance[j]:.6g} at pixels {i} and {j}"
+        )
+    # of commuting matrices a generic combination has no other eigenvectors than the joint ones
+    _, vectors = np.linalg.eigh(covariance + np.pi * np.diag(variance))
+    lam, sigma_squared = (
+        np.einsum("ik,ij,jk->k", vectors, matrix, vectors) for matrix in (sigma_yx, sigma_xx)
+    )
+    order = np.argsort(-lam, kind="stable")
+    lam, sigma_squared = lam[order], sigma_squared[order]
+    with np.errstate(invalid="ignore"):  # pixels that are always zero
+        return Features(vectors.T[order], lam, lam / sigma_squared, sigma_squared)
+
+
+def best_share(objective, w, excess, level, depth):
+    """The visible share at which a feature of size w grows fastest: 0 if it grows at none (ours).
+
+    With g = w^(3 - q), that is w^(1/L) for JEPA and w^(1 + 1/L) for MAE, the velocity is
+    w^q f ((1 - f - f g) excess - g level): a parabola in f, zero at f = 0 and at twice this share.
+
+    Parameters
+    ----------
+    objective : Objective
+    w, excess, level : array_like
+        > 0; broadcast.
+    depth : int
+
+    Returns
+    -------
+    ndarray
+        (excess - g level) / (2 (1 + g) excess), below 1/2.
+    """
+    _validate.objective(objective)
+    depth = _validate.depth(depth)
+    w, excess, level = _validate.broadcast(
+        w=_validate.positive("w", w),
+        excess=_validate.positive("excess", excess),
+        level=_validate.positive("level", level),
+    )
+    g = w ** (objective.saturation_power(depth) / depth)
+    return np.maximum(excess - g * level, 0) / (2 * (1 + g) * excess)
+
+
+def soonest_share(objective, w, excess, level, depth, epsilon):
+    """The visible share at which a feature gets from `epsilon` to the size w soonest (ours).
+
+    It lies between the `best_share` at w, which must be positive, and that at `epsilon` < w.
+    Parameters as there, each one number.
+    """
+    low, high = (float(best_share(objective, size, excess, level, depth)) for size in (w, epsilon))
+    if not 0 < low < high:
+        raise ValueError(f"w must be above epsilon, with a positive best_share, got {w}")
+
+    def time(f):
+        return dynamics.time_to_reach(objective, w, *moments(excess, level, f), depth, epsilon)
+
+    return float(minimize_scalar(time, bounds=(low, high), method="bounded").x)
+
+
+def marchenko_pastur(x, ratio):
+    """Limiting density of the eigenvalues of A A' for A (k, d), entries N(0, 1/d), k/d -> ratio.
+
+    Parameters
+    ----------
+    x : array_like
+    ratio : float in (0, 1]
+
+    Returns
+    -------
+    ndarray
+        Zero outside of [(1 - sqrt(ratio))^2, (1 + sqrt(ratio))^2].
+    """
+    x = _validate.finite("x", x)
+    ratio = _validate.array("ratio", ratio)
+    _validate.where("ratio", ratio, (ratio > 0) & (ratio <= 1), "must lie in (0, 1]")
+    ratio = _validate.number("ratio", ratio)
+    inside = 4 * ratio - (x - 1 - ratio) ** 2  # the product of the distances from the edges
+    safe = np.where(x > 0, x, 1.0)
+    return np.where(x > 0, np.sqrt(np.maximum(inside, 0)), 0.0) / (2 * np.pi * ratio * safe)
+
+
+def example(visible=0.25):
+    """Eight flat patterns on eight pixels, of eight different powers, three above the average."""
+    power = np.array([4.0, 2.5, 2.0, 0.7, 0.4, 0.2, 0.1, 0.0])
+    return RandomMasks(hadamard(8) / np.sqrt(8), power, noise=0.1, visible=visible)
+
+
+def trained_sizes(objective, world, count, record_at, seed, depth=2, gain=0.2, rate=0.4):
+    """Sizes of a world's features in gradient descent from Gaussian layers.
+
+    Parameters
+    ----------
+    objective : Objective
+    world : RandomMasks
+    count : int
+        Networks, each from a start of its own.
+    record_at : sequence of int
+        Increasing numbers of steps of gradient descent on the exact covariances.
+    seed : int
+    depth : int
+        L.
+    gain : float
+        Entries of a layer are N(0, gain^2 / d).
+    rate : float
+        Learning rate.
+
+    Returns
+    -------
+    ndarray (n, count, k)
+        |W b| for the directions b of the features.
+    """
+    sigma_xx, sigma_yx, _ = world.covariances()
+    shape = (_validate.depth(depth) + 1, _validate.integer("count", count), *sigma_xx.shape)
+    weights = np.random.default_rng(seed).standard_normal(shape) * gain / len(sigma_xx) ** 0.5
+    directions = world.dictionary / np.linalg.norm(world.dictionary, axis=1, keepdims=True)
+    sizes, done = [], 0
+    for step in record_at:
+        step = _validate.integer("record_at", step, least=done)
+        for _ in range(step - done):
+            weights -= rate * matrix_flow.gradient(objective, weights, sigma_xx, sigma_yx)
+        done = step
+        sizes.append(np.linalg.norm(matrix_flow.encoder(weights) @ directions.T, axis=-2))
+    return np.array(sizes)
