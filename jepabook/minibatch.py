@@ -134,8 +134,7 @@ class GaussianViews:
         if self.draw == "samples":
             x, y = (_repeat(view, product) for view in self.columns())
             return ((product @ x - target @ y) @ x.mT).div_(self.batch)
-        xx, yx = (_repeat(matrix, product) for matrix in self.covariances())
-        return torch.baddbmm(torch.bmm(target, yx), product, xx, beta=-1)
+        return covariance_residual(*self.covariances(), product, target)
 
     def state(self):
         """The generator's state, a tensor of uint8."""
@@ -147,6 +146,62 @@ class GaussianViews:
 
     def identity(self):
         """A name for this source: the law of its minibatches and its seed."""
+        return self._identity
+
+
+class Pairs:
+    """Minibatches of given pairs of views, drawn with replacement at every call of `residual`.
+
+    Parameters
+    ----------
+    x, y : arrays (n, d)
+        Row i of each is one pair.
+    batch : int
+    seed : int
+    streams : int
+        Independent streams of minibatches of the same pairs.
+    dtype : torch.float32 or torch.float64
+    device : torch device
+    """
+
+    def __init__(self, x, y, batch, seed, streams=1, dtype=torch.float32, device="cpu"):
+        check_dtype(dtype)
+        x, y = (_validate.finite(name, view) for name, view in (("x", x), ("y", y)))
+        if x.ndim != 2 or x.size == 0 or x.shape != y.shape:
+            raise ValueError(f"x and y must both have shape (n, d), got {x.shape} and {y.shape}")
+        self.batch = _validate.integer("batch", batch)
+        self.streams, self.width = _validate.integer("streams", streams), x.shape[1]
+        seed = _validate.integer("seed", seed, least=0)
+        self._identity = f"pairs {batch} {seed} {streams} {dtype} {recorded.digest(x, y)}"
+        self._views = torch.as_tensor(np.stack([x, y]), dtype=dtype, device=device)
+        self.dtype, self.device = dtype, self._views.device
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+
+    def covariances(self):
+        """Draw a minibatch for each stream; return S_xx and S_yx, each (S, d, d)."""
+        rows = torch.randint(
+            self._views.shape[1],
+            (self.streams, self.batch),
+            generator=self._generator,
+            device=self.device,
+        )
+        x, y = self._views[:, rows].mT
+        return torch.bmm(x, x.mT).div_(self.batch), torch.bmm(y, x.mT).div_(self.batch)
+
+    def residual(self, product, target):
+        """Draw a minibatch; return V W S_xx - T S_yx for products and targets (R, d, d)."""
+        return covariance_residual(*self.covariances(), product, target)
+
+    def state(self):
+        """The generator's state, a tensor of uint8."""
+        return self._generator.get_state()
+
+    def restore(self, state):
+        """Continue the stream from a `state`."""
+        self._generator.set_state(state)
+
+    def identity(self):
+        """A name for this source: the pairs, the size of the minibatches and the seed."""
         return self._identity
 
 
@@ -191,6 +246,12 @@ def _repeat(streams, product):
     """Tensors (S, ...) repeated to the number of networks in `product` (R, d, d)."""
     copies = len(product) // len(streams)
     return streams if copies == 1 else streams.repeat(copies, 1, 1)
+
+
+def covariance_residual(xx, yx, product, target):
+    """V W S_xx - T S_yx for covariances (S, d, d), products and targets (R, d, d)."""
+    xx, yx = _repeat(xx, product), _repeat(yx, product)
+    return torch.baddbmm(torch.bmm(target, yx), product, xx, beta=-1)
 
 
 def _square_root(matrix, scale):

@@ -10,6 +10,8 @@ from jepabook.claims import (
     critical_times,
     decay,
     equations_of_motion,
+    flicker,
+    flicker_theory,
     flows,
     gradients,
     jepa_ansatz,
@@ -22,10 +24,12 @@ from jepabook.claims import (
     mae_solution,
     mae_times,
     main_text,
+    masked_features,
     ode_figures,
     ordering,
     orientation,
     ours,
+    random_masks,
     scalar_equation,
     sgd_figures,
     shared_form,
@@ -66,6 +70,10 @@ def book():
             decay,
             sgd_figures,
             violations,
+            random_masks,
+            masked_features,
+            flicker,
+            flicker_theory,
         )
     )
 
