@@ -6,8 +6,9 @@ feature is known by its *excess*, the eigenvalue of C - D, and its *level*, that
 """
 
 import numpy as np
+from scipy.integrate import quad
 from scipy.linalg import hadamard
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 
 from jepabook import _validate, dynamics, matrix_flow
 from jepabook.generative import Features, RandomMasks, masked_covariances
@@ -85,6 +86,36 @@ def features(covariance, visible, tolerance=1e-9):
         return Features(vectors.T[order], lam, lam / sigma_squared, sigma_squared)
 
 
+def latest_start(objective, depth):
+    """The largest start, over the final size, from which half-times surely fall with the excess.
+
+    Ours: the root a of 2 F(a) = R(a), F(a) being the integral of 1 / (u^q - u^3) from a to 1/2 and
+    R(a) = a / (a^q - a^3). No larger one will do for every visible share.
+
+    Parameters
+    ----------
+    objective : Objective
+    depth : int
+
+    Returns
+    -------
+    float
+        Between 0.237 and 0.315: the first is the limit for JEPA as depth grows, the second MAE at
+        depth 1.
+    """
+    _validate.objective(objective)
+    power = objective.saturation_power(_validate.depth(depth)) / depth
+
+    def surplus(a):
+        # 2 F / R - 1 with u = a s
+        def integrand(s):
+            return s ** (power - 3) * (1 - a**power) / (1 - (a * s) ** power)
+
+        return 2 * quad(integrand, 1, 0.5 / a)[0] - 1
+
+    return brentq(surplus, 0.1, 0.49)
+
+
 def best_share(objective, w, excess, level, depth):
     """The visible share at which a feature of size w grows fastest: 0 if it grows at none (ours).
 
@@ -117,8 +148,8 @@ def best_share(objective, w, excess, level, depth):
 def soonest_share(objective, w, excess, level, depth, epsilon):
     """The visible share at which a feature gets from `epsilon` to the size w soonest (ours).
 
-    It lies between the `best_share` at w, which must be positive, and that at `epsilon` < w.
-    Parameters as there, each one number.
+    It lies between the `best_share` at w, which must be positive, and that at `epsilon` < w, and
+    below twice the first, from where w is not reached. Parameters as there, each one number.
     """
     low, high = (float(best_share(objective, size, excess, level, depth)) for size in (w, epsilon))
     if not 0 < low < high:
@@ -127,7 +158,8 @@ def soonest_share(objective, w, excess, level, depth, epsilon):
     def time(f):
         return dynamics.time_to_reach(objective, w, *moments(excess, level, f), depth, epsilon)
 
-    return float(minimize_scalar(time, bounds=(low, high), method="bounded").x)
+    bounds = (low, min(high, 2 * low))
+    return float(minimize_scalar(time, bounds=bounds, method="bounded").x)
 
 
 def marchenko_pastur(x, ratio):

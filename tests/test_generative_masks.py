@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.linalg import hadamard
 
-from jepabook import JEPA, MAE, dynamics, random_masks
+from jepabook import JEPA, MAE, critical_time, dynamics, random_masks
 from jepabook.generative import (
     RandomMasks,
     gaussian_dictionary,
@@ -173,6 +173,33 @@ def test_soonest_share_lies_between_the_best_shares_at_both_ends(objective):
     assert times[1] < min(times[0], times[2])
 
 
+@BOTH
+def test_soonest_share_keeps_to_shares_at_which_the_size_is_reached(objective):
+    # at most shares between the two best ones this size is never reached
+    low = float(random_masks.best_share(objective, 0.9, 1.0, 1.0, 2))
+    share = random_masks.soonest_share(objective, 0.9, 1.0, 1.0, 2, 1e-3)
+    assert low < share < 2 * low
+
+    def time(f):
+        return dynamics.time_to_reach(objective, 0.9, *random_masks.moments(1, 1, f), 2, 1e-3)
+
+    shares = np.linspace(low, 2 * low, 400)[1:-1]
+    assert time(share) <= time(shares).min() * (1 + 1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize("depth", [1, 2, 3, 8, 30])
+def test_latest_start_is_where_half_times_turn_if_little_is_visible(objective, depth):
+    latest = random_masks.latest_start(objective, depth)
+    assert 0.237 < latest < 0.315
+    excess = np.array([1.0, 1.0001])
+    lam, rho = random_masks.moments(excess, 1.0, 1e-6)
+    for factor in (0.99, 1.01):
+        start = factor * latest * dynamics.fixed_point(objective, rho[0], depth)
+        half = critical_time.exact(objective, lam, rho, depth, start)
+        assert (half[1] > half[0]) == (factor > 1)
+
+
 @pytest.mark.parametrize("ratio", [0.1, 0.5, 1.0])
 def test_marchenko_pastur_has_mass_and_mean_one_and_the_ratio_as_variance(ratio):
     low, high = (1 - ratio**0.5) ** 2, (1 + ratio**0.5) ** 2
@@ -258,6 +285,8 @@ def test_bad_world_is_refused(changes, name):
         (lambda: random_masks.best_share(JEPA, 0.1, -1.0, 1.0, 2), "excess"),
         (lambda: random_masks.soonest_share(JEPA, 0.01, 1.0, 1.0, 2, 0.1), "w"),
         (lambda: random_masks.soonest_share(JEPA, 0.9, 0.1, 1.0, 2, 0.1), "w"),
+        (lambda: random_masks.latest_start("JEPA", 2), "objective"),
+        (lambda: random_masks.latest_start(JEPA, 0), "depth"),
         (lambda: random_masks.marchenko_pastur(1.0, 1.5), "ratio"),
         (lambda: random_masks.marchenko_pastur(np.nan, 0.5), "x"),
         (lambda: random_masks.trained_sizes(JEPA, random_masks.example(), 0, [1], 0), "count"),

@@ -520,8 +520,9 @@ SPREAD = (
     erratum=Erratum(
         _with(orthogonal_dictionary, variance_formula, covariance_formula),
         says=r"$B$ must be orthogonal, uniform in the orthogonal group, say. The distance from the "
-        r"stated form is then $f(1-f)\max_i\lvert E[z_i^2]-E[s^2]-E[\eta^2]\rvert$, of order "
-        r"$\sqrt{\log d/(\gamma d)}$; it is zero at every $d$ if the entries are $\pm d^{-1/2}$.",
+        r"stated form is then $f(1-f)\max_i\lvert E[z_i^2]-E[s^2]-E[\eta^2]\rvert$: with equal "
+        r"powers of order $E[s^2]\sqrt{\log d/(\gamma d)}$. It is zero at every $d$ if "
+        r"the entries are $\pm d^{-1/2}$.",
         consequence=r"With Gaussian $B$ the two covariances do commute in the limit, but in the "
         r"eigenbasis of $B^\top\Sigma^sB$, which is not $B$. Their eigenvalues are those stated "
         r"only as $\gamma\to0$.",
