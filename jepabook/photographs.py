@@ -112,8 +112,7 @@ def stereo(size, count, seed, aligned=True):
     size, count = _validate.integer("size", size), _validate.integer("count", count)
     left, right, disparity = stereo_pair()
     rng = np.random.default_rng(seed)
-    windows = (_windows(image, size, size) for image in (left, right))
-    left, right = windows
+    left, right = (_windows(image, size, size) for image in (left, right))
     half = size // 2
     shift = disparity[half : half + left.shape[0], half : half + left.shape[1]]
     columns = np.arange(left.shape[1]) - np.round(shift)
@@ -144,6 +143,9 @@ def brightened(x, y, spread, seed):
 
 
 def _windows(image, height, width):
+    """All windows of an image, a view (rows, columns, height, width)."""
+    if height > image.shape[0] or width > image.shape[1]:
+        raise ValueError(f"size must leave room in {image.shape} pixels, got {(height, width)}")
     return np.lib.stride_tricks.sliding_window_view(image, (height, width))
 
 
@@ -151,9 +153,6 @@ def _cut(images, height, width, count, rng):
     """Random windows, (count, height, width), the photographs in turn."""
     height, width = _validate.integer("size", height), _validate.integer("size", width)
     count = _validate.integer("count", count)
-    smallest = min(min(image.shape) for image in images.values())
-    if max(height, width) > smallest:
-        raise ValueError(f"size must leave room for views in {smallest} pixels, got {width} wide")
     cut = np.empty((count, height, width))
     for number, image in enumerate(images.values()):
         windows, places = _windows(image, height, width), slice(number, count, len(images))

@@ -15,7 +15,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import ks_2samp, norm
 
 from jepabook import JEPA, MAE, linear_net
-from jepabook.minibatch import GaussianViews, Population
+from jepabook.minibatch import GaussianViews, Pairs, Population
 
 WIDTH, FAMILY = 3, 1e-3
 BATCHES = {"one view": 1, "batch < d": 2, "batch = d": 3, "batch > d": 5}
@@ -386,3 +386,70 @@ def test_bad_arguments_are_named_with_their_value_and_what_is_allowed(argument, 
         with pytest.raises(ValueError) as caught:
             Population(**(arguments | {argument: value}))
         assert str(caught.value) == message
+
+
+def _pairs(**changes):
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((300, 4))
+    given = {"x": x, "y": x @ rng.standard_normal((4, 4)), "batch": 50, "seed": 1, "streams": 3}
+    return Pairs(**(given | {"dtype": torch.float64} | changes))
+
+
+def test_minibatches_of_given_pairs_have_their_covariances_on_average():
+    source = _pairs()
+    x, y = source._views.numpy()
+    drawn = [source.covariances() for _ in range(2000)]
+    for matrices, right in zip(zip(*drawn, strict=True), (x, y), strict=True):
+        values = torch.cat(matrices).numpy()
+        error = np.abs(values.mean(0) - right.T @ x / 300) / (values.std(0) / len(values) ** 0.5)
+        assert error.max() < 4.5
+        assert values.std(0).min() > 0.03  # minibatches differ, and the streams as well
+    assert not torch.equal(drawn[0][0][0], drawn[0][0][1])
+
+
+def test_a_minibatch_of_given_pairs_keeps_the_pairs_together():
+    source = _pairs(batch=1)
+    x, y = source._views
+    outer = {
+        tuple(np.round(np.outer(b, a).ravel(), 9))
+        for a, b in zip(x.numpy(), y.numpy(), strict=True)
+    }
+    for matrix in source.covariances()[1].numpy():
+        assert tuple(np.round(matrix.ravel(), 9)) in outer
+
+
+def test_given_pairs_go_on_from_a_restored_state_and_are_named():
+    source, twin = _pairs(), _pairs()
+    source.covariances()
+    state = source.state()
+    expected = source.covariances()
+    twin.restore(state)
+    assert all(map(torch.equal, expected, twin.covariances()))
+    names = [_pairs(**change).identity() for change in ({}, {"batch": 9}, {"seed": 2})]
+    names.append(_pairs(x=np.ones((300, 4))).identity())
+    assert len(set(names)) == 4 and names[0] == source.identity()
+
+
+def test_the_residual_of_given_pairs_is_that_of_their_covariances():
+    source, twin = _pairs(), _pairs()
+    product, target = torch.randn(2, 6, 4, 4, dtype=torch.float64)
+    xx, yx = (matrix.repeat(2, 1, 1) for matrix in twin.covariances())
+    torch.testing.assert_close(source.residual(product, target), product @ xx - target @ yx)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x": np.ones(5)},
+        {"y": np.ones((299, 4))},
+        {"x": np.full((300, 4), np.nan)},
+        {"batch": 0},
+        {"seed": -1},
+        {"streams": 1.5},
+        {"dtype": torch.int64},
+    ],
+)
+def test_bad_pairs_are_refused_in_one_line(change):
+    with pytest.raises(ValueError, match=f"^{next(iter(change))}|^x and y ") as caught:
+        _pairs(**change)
+    assert "\n" not in str(caught.value)
