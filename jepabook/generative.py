@@ -215,15 +215,6 @@ class FlickeringWorld:
         for start in range(0, count, chunk):
             yield stream.next(min(chunk, count - start))
 
-    def pairs(self, count, seed, chunk=8192):
-        """`count` pairs of consecutive frames of one stream, as (x, y) of at most `chunk` each."""
-        last = None
-        for part in self.frames(_validate.integer("count", count) + 1, seed, chunk):
-            part = part if last is None else np.concatenate([last, part])
-            last = part[-1:]
-            if len(part) > 1:
-                yield part[:-1], part[1:]
-
     def sample(self, count, seed):
         """`count` pairs of consecutive frames of one stream: x and y, each (count, d)."""
         frames = np.concatenate(list(self.frames(_validate.integer("count", count) + 1, seed)))

@@ -16,7 +16,7 @@ from jepabook.objectives import JEPA, MAE
 
 
 def variance_check(statement):
-    """Statements (P, s, gamma, T) -> T^2 times var lam_hat, cov, var sigma_squared_hat, exactly.
+    """Statements (P, N, gamma, T) -> T^2 times var lam_hat, cov, var sigma_squared_hat, exactly.
 
     Against Isserlis' theorem over all pairs of times.
     """
@@ -50,10 +50,12 @@ def without_correlation(power, noise, gamma, count):
 @claim(
     "new:flicker-variance",
     where="this book",
-    says=r"For a stationary Gaussian $p$ with $C(k)=P\gamma^{|k|}+s\,\delta_{k0}$ the covariances "
-    r"of $\hat\lambda=\frac1T\sum p_tp_{t+1}$ and $\hat\sigma^2=\frac1T\sum p_t^2$ are, with $g="
-    r"\gamma^2$, $H=\frac1{1-g}-\frac{1-g^T}{T(1-g)^2}$, $T$ times: $P^2(1+g+4gH)+2Ps(1+g-\frac gT)"
-    r"+s^2$; $2P^2\gamma(1+(1+g)H)+2Ps\gamma(2-\frac1T)$; $2P^2(1+2gH)+4Ps+2s^2$.",
+    says=r"For a stationary Gaussian $p$ with $C(k)=P\gamma^{|k|}+N\delta_{k0}$, $T$ times the "
+    r"variance of $\hat\lambda=\frac1T\sum p_tp_{t+1}$, its covariance with "
+    r"$\hat\sigma^2=\frac1T\sum p_t^2$ and the variance of that are, with $g=\gamma^2$, "
+    r"$H=\frac1{1-g}-\frac{1-g^T}{T(1-g)^2}$: $P^2(1+g+4gH)+2PN(1+g-\frac gT)+N^2$; "
+    r"$2P^2\gamma(1+(1+g)H)+2PN\gamma(2-\frac1T)$; $2P^2(1+2gH)+4PN+2N^2$. (Proved in chapter "
+    r"11.)",
     methods="S",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#averages",
@@ -108,10 +110,11 @@ def rates_check(statement):
 @claim(
     "new:flicker-rates",
     where="this book",
-    says=r"In the paper's setting and beyond a few hundred frames the relative standard deviation "
-    r"over streams is, times $\sqrt T$, 14.4 and 6.65 for $\hat\lambda_1,\hat\lambda_2$, 7.37 and "
-    r"1.65 for $\hat\rho_1,\hat\rho_2$: all fall like $T^{-1/2}$, $\hat\rho$ ahead of "
-    r"$\hat\lambda$, image 2 ahead of image 1. (Theory; measured within 20 %.)",
+    says=r"In the paper's setting (images of norm 1) and for $T\gg\frac1{1-\gamma}$ the relative "
+    r"standard deviation over streams is, times $\sqrt T$, 14.4 and 6.65 for "
+    r"$\hat\lambda_1,\hat\lambda_2$, 7.37 and 1.65 for $\hat\rho_1,\hat\rho_2$: all fall like "
+    r"$T^{-1/2}$, an image's $\hat\rho$ ahead of its $\hat\lambda$, image 2 ahead of image 1. "
+    r"(Theory; at $T=8000$ measured within 20 %.)",
     methods="E",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#averages",
@@ -154,10 +157,11 @@ def diagonal_check(statement):
 @claim(
     "new:flicker-diagonal",
     where="this book",
-    says=r"With $E,F$ the errors of $\hat\Sigma^{xx},\hat\Sigma^{xy}$ along the true eigenvectors, "
-    r"the off-diagonal elements of Figure 6 are, to first order, $F_{ij}-\frac{\lambda_i-\lambda_j}"
-    r"{\sigma_i^2-\sigma_j^2}E_{ij}$; their mean square is a constant over $T$, a sum of geometric "
-    r"series. (Derived in chapter 11; measured within 12 %.)",
+    says=r"With $E,F$ the errors of $\hat\Sigma^{xx},\hat\Sigma^{xy}$ along the true "
+    r"eigenvectors, the off-diagonal elements of Figure 6 are, to first order, "
+    r"$F_{ij}-\frac{\lambda_i-\lambda_j}{\sigma_i^2-\sigma_j^2}E_{ij}$; their mean square is a "
+    r"constant over $T$, a sum of geometric series. (Derived in chapter 11; measured within 12 "
+    r"%.)",
     methods="E",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#figure-6",
@@ -214,14 +218,15 @@ def deviation(objective, image, depth, epsilon, frames, shuffled):
 @claim(
     "new:flicker-learning-time",
     where="this book",
-    says=r"Half-times on the stream scatter over seeds by $\big[\frac1\nu\int_0^{t^*}\frac{"
-    r"V_{\lambda\lambda}-2bV_{\lambda\sigma}+b^2V_{\sigma\sigma}}{(\lambda-b\sigma^2)^2}dt"
-    r"\big]^{1/2}$, $b=w^{3-q}$, $V$ the long-run covariance of the estimates, $\nu$ frames in a "
-    r"unit of time. "
-    r"(First order; measured within 20 %, shuffled 35 %.)",
+    says=r"Half-times of aligned networks on the stream scatter over seeds by "
+    r"$\big[\frac1\nu\int_0^{t^*}\frac{V_{\lambda\lambda}-2bV_{\lambda\sigma}"
+    r"+b^2V_{\sigma\sigma}}{(\lambda-b\sigma^2)^2}dt\big]^{1/2}$, "
+    r"$b=w^{3-q}$, $V$ the long-run covariance of the estimates, $\nu$ frames in a unit of time. "
+    r"(First order, small learning rate; at $L=3$ measured within 20 %; on shuffled pairs, where "
+    r"JEPA's image 1 scatters a third more, within 35 %.)",
     methods="E",
     verdict=HOLDS,
-    chapter=f"{CHAPTER}#training",
+    chapter=f"{CHAPTER}#on-the-stream",
     check=learning_time_check,
     mutants=[
         lambda o, a, L, eps, nu, shuffled: deviation(o, a, L, eps, nu, True),
@@ -237,8 +242,8 @@ def half_time_deviation(objective, image, depth, epsilon, frames, shuffled):
 def order_check(statement):
     """Statements (difference of the mean times, both deviations) -> P(the order of theory).
 
-    On the stream, for every objective and learning rate: within three standard errors of the share
-    of 128 seeds (and 0.02) in which theory's order comes true.
+    On the stream, for every objective and learning rate: within two standard errors of the share
+    of 128 seeds in which theory's order comes true.
     """
     measured, groups, units, depth, epsilon = half_times()
     features = generative.two_images(4).theory()
@@ -249,7 +254,7 @@ def order_check(statement):
         times = measured["stream"][:, k]
         found = ((times[:, 0] < times[:, 1]) == (due[0] < due[1])).mean()
         error = np.sqrt(share * (1 - share) / len(times))
-        if not abs(found - share) < 3 * error + 0.02:
+        if not abs(found - share) < 2 * error:
             return False
     return True
 
@@ -258,12 +263,12 @@ def order_check(statement):
     "new:flicker-order",
     where="this book",
     says=r"On the stream, aligned start, the order of theory comes true with probability "
-    r"$\Phi\big(\frac{\lvert t_2^*-t_1^*\rvert}{\sqrt{s_1^2+s_2^2}}\big)$, $s_a$ the deviations of "
-    r"`new:flicker-learning-time`: between 0.69 and 0.98 at our five settings. (Measured over 128 "
-    r"seeds, within three standard errors and 0.02.)",
+    r"$\Phi\big(\frac{\lvert t_2^*-t_1^*\rvert}{\sqrt{D_1^2+D_2^2}}\big)$, $D_a$ the deviations "
+    r"of `new:flicker-learning-time`: between 0.69 and 0.98 at our five settings. (Measured over "
+    r"128 seeds, within two standard errors; all settings see the same streams.)",
     methods="E",
     verdict=HOLDS,
-    chapter=f"{CHAPTER}#training",
+    chapter=f"{CHAPTER}#on-the-stream",
     check=order_check,
     mutants=[
         lambda gap, spread: 1.0,
@@ -277,17 +282,16 @@ def order_probability(gap, spread):
 
 
 def slow_noise_check(statement):
-    """Statements (objective, gamma, |v|^2, sigma, s, c) -> the memory from which noise is first.
+    """Statements (objective, lambda, sigma^2, s', c) -> the memory from which noise is first.
 
     At half-times, exact and at 50 digits, the thresholds of encoders of 40, 80, 160 layers come
     near it: for JEPA by half with every doubling of the depth, for MAE by far more.
     """
     with mp.workdps(DIGITS):
-        for known in (("0.99", "1", "1", "1", "0.3"), ("0.9", "1.5", "0.8", "1.2", "0.25")):
-            gamma, square, sigma, s, c = map(mpf, known)
-            lam, variance = gamma * square, square + sigma**2
+        for known in (("0.99", "2", "1", "0.3"), ("1.35", "2.14", "1.2", "0.25")):
+            lam, variance, s, c = map(mpf, known)
             for objective in (JEPA, MAE):
-                stated = statement(objective, gamma, square, sigma, s, c)
+                stated = statement(objective, lam, variance, s, c)
                 errors = [
                     abs(_threshold(objective, depth, lam, variance, s, c, stated) - stated)
                     for depth in (40, 80, 160)
@@ -314,23 +318,23 @@ def _threshold(objective, depth, lam, variance, s, c, near):
 @claim(
     "new:flicker-slow-noise",
     where="this book",
-    says=r"Noise of amplitude $s$ with autocorrelation $\gamma'$, away from the images, is a "
-    r"feature with $\lambda=\gamma's^2$ and $\rho=\gamma'$ whatever $s$. Encoders of fixed gain "
-    r"$c$, as $L\to\infty$, learn it before an image $(\gamma,v)$ with noise $\sigma$ if and only "
-    r"if $\gamma'>c+\frac{\gamma\lVert v\rVert^2-c(\lVert v\rVert^2+\sigma^2)}{s^2}$ (JEPA), "
-    r"$\gamma'>\gamma\frac{\lVert v\rVert^2}{s^2}$ (MAE).",
+    says=r"Noise of standard deviation $s'$ with autocorrelation $\gamma'$, orthogonal to the "
+    r"images, is a feature with $\lambda=\gamma's'^2$ and $\rho=\gamma'$ whatever $s'$. Deep "
+    r"encoders of fixed gain $c<\min(1,\gamma',\rho)$ learn it before a feature $(\lambda,\rho)$ "
+    r"if $\gamma'>c+\frac{\lambda-c\,\sigma^2}{s'^2}$ (JEPA), $\gamma'>\frac\lambda{s'^2}$ "
+    r"(MAE), after it if the inequality is reversed. (Proved in chapter 11.)",
     methods="N",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#slow-noise",
     check=slow_noise_check,
     mutants=[
-        lambda o, g, n, sigma, s, c: slow_noise(MAE, g, n, sigma, s, c),
-        lambda o, g, n, sigma, s, c: slow_noise(o, g, n, 0, s, c),
-        lambda o, g, n, sigma, s, c: slow_noise(o, g, n, sigma, 1.1 * s, c),
-        lambda o, g, n, sigma, s, c: slow_noise(o, g, n, sigma, s, c) - (c if o is JEPA else 0),
+        lambda o, lam, variance, s, c: slow_noise(MAE, lam, variance, s, c),
+        lambda o, lam, variance, s, c: slow_noise(o, lam, variance / 2, s, c),
+        lambda o, lam, variance, s, c: slow_noise(o, lam, variance, 1.1 * s, c),
+        lambda o, lam, variance, s, c: slow_noise(o, lam, variance, s, c) - (o is JEPA) * c,
     ],
 )
-def slow_noise(objective, gamma, square, sigma, s, c):
+def slow_noise(objective, lam, variance, s, c):
     if objective is JEPA:
-        return c + (gamma * square - c * (square + sigma**2)) / s**2
-    return gamma * square / s**2
+        return c + (lam - c * variance) / s**2
+    return lam / s**2
