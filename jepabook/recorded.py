@@ -140,7 +140,7 @@ def provenance(seed, started, device="cpu"):
 def _command():
     """The running program's name and arguments, a module as ``-m name``, without folders."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
-    program = ["-m", module.name] if module else [Path(sys.argv[0]).name]
+    program = ["-m", module.name.removesuffix(".__main__")] if module else [Path(sys.argv[0]).name]
     return [*program, *(re.sub(r"(?:^|(?<=[=:,]))[/~]\S*/", "", word) for word in sys.argv[1:])]
 
 

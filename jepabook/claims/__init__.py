@@ -8,6 +8,7 @@ from jepabook.claims import (
     balance,
     critical_time_expansion,
     critical_times,
+    data,
     decay,
     equations_of_motion,
     flicker,
@@ -74,6 +75,7 @@ def book():
             masked_features,
             flicker,
             flicker_theory,
+            data,
         )
     )
 

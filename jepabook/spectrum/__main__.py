@@ -4,6 +4,7 @@ Under ``torchrun --nproc-per-node N -m jepabook.spectrum ...`` every process rea
 """
 
 import argparse
+import os
 import sys
 import time
 from importlib.util import find_spec
@@ -43,9 +44,12 @@ def main(argv=None):
     with under_torchrun() as share:
         try:
             _report(options, share, started)
-        except ValueError as error:
-            ours = isinstance(error, estimates.PartError) or share.rank == 0
-            if ours and not isinstance(error, estimates.ElsewhereError):
+        except (ValueError, OSError) as error:
+            # what all processes meet, only the first one of each machine tells
+            first = os.environ.get("LOCAL_RANK", "0") == "0"
+            if (first or isinstance(error, estimates.PartError)) and not isinstance(
+                error, estimates.ElsewhereError
+            ):
                 print(f"python -m jepabook.spectrum: error: {error}", file=sys.stderr)
             return 2
     return 0
@@ -80,7 +84,10 @@ def _told(found, predicted, out):
     lines = [
         f"{found.count} pairs, {len(found)} features",
         f"explained: {found.explained:.1%} of the variance of y, by the best linear predictor",
-        f"misalignment: {found.misalignment:.1%} of that is lost if features predict themselves",
+        f"misalignment: {found.misalignment:.1%} of that is lost if features predict themselves"
+        if found.explained > 0
+        else "misalignment: none can be told, for x explains nothing",
+        f"correlation between features of x: {found.correlation:.3f} root mean square",
     ]
     for objective in (JEPA, MAE):
         order = predicted.order(objective)

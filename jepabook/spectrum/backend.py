@@ -16,7 +16,9 @@ class _NumPy:
         self._scratch = {}
 
     def zeros(self, *shape):
-        return np.zeros(shape)
+        # written now, in large pages: BLAS would first read what np.zeros has not written yet, and
+        # the system then gives small ones, one at a time
+        return np.full(shape, 0.0)
 
     def array(self, array):
         return array
@@ -26,6 +28,11 @@ class _NumPy:
 
     def eigenvectors(self, matrix):
         return np.linalg.eigh(matrix)[1]
+
+    def rotation(self, angles):
+        """Cayley's rotation (1 - K/2)^-1 (1 + K/2) = 1 + K + ... of an antisymmetric K."""
+        half, one = angles / 2, np.eye(len(angles))
+        return np.linalg.solve(one - half, one + half)
 
     def centred(self, view, rows, shift):
         """rows - shift, in the memory of the last such call for the same view (0 or 1)."""
@@ -64,16 +71,16 @@ class _NumPy:
 
 
 class _Torch:
-    """float64 tensors on torch's current GPU."""
+    """float64 tensors, on torch's current GPU."""
 
-    def __init__(self, torch):
-        self.torch = torch
+    def __init__(self, torch, device="cuda"):
+        self.torch, self.kind = torch, {"dtype": torch.float64, "device": device}
 
     def zeros(self, *shape):
-        return self.torch.zeros(shape, dtype=self.torch.float64, device="cuda")
+        return self.torch.zeros(shape, **self.kind)
 
     def array(self, array):
-        return self.torch.as_tensor(array, dtype=self.torch.float64, device="cuda")
+        return self.torch.as_tensor(array, **self.kind)
 
     def numpy(self, tensor):
         return tensor.cpu().numpy()
@@ -81,8 +88,14 @@ class _Torch:
     def eigenvectors(self, matrix):
         return self.torch.linalg.eigh(matrix)[1]
 
+    def rotation(self, angles):
+        half, one = angles / 2, self.torch.eye(len(angles), **self.kind)
+        return self.torch.linalg.solve(one - half, one + half)
+
     def centred(self, view, rows, shift):
-        return self.array(np.ascontiguousarray(rows)) - shift
+        # a copy, for torch warns of memory that it may not write, and of a type that torch has
+        single = np.can_cast(rows.dtype, np.float32)
+        return self.array(np.array(rows, np.float32 if single else np.float64, order="C")) - shift
 
     def add_gram(self, total, rows):
         total.addmm_(rows.T, rows)

@@ -18,7 +18,8 @@ from jepabook.spectrum.share import Share
 from jepabook.spectrum.sources import Pairs, refuse, source
 
 ANGLES = np.pi / 8 * np.array([1, 3, 5, 7])
-FIRST_ROWS = 32  # of a group, where the number of rows is not known beforehand
+TURNS, LEAST_GAIN = 12, 0.01
+VARIES = 1e-12  # of the largest: a resampled variance below it is none
 
 
 class PartError(ValueError):
@@ -46,17 +47,17 @@ class Spectrum:
         Covariances of the views about their means.
     lam_replicates, rho_replicates : ndarrays (replicates, d)
         Bootstrap replicates along the same directions, their spread widened as Student's
-        distribution demands for so many groups.
+        distribution demands for so many groups. rho is NaN where what was resampled does not vary.
     confidence : float
         Of the intervals.
     explained : float
         Share of the variance of y that the best linear predictor from x explains, corrected for
         the number of features as the adjusted R^2 is.
     misalignment : float
-        The part of that which is lost if u_i' y is predicted from u_i' x alone. 0 if and only if
-        the directions diagonalise Sigma_xx and Sigma_yx; 1 if features predict nothing of
-        themselves. Estimated without bias to leading order, so it may fall below 0; NaN where x
-        explains nothing.
+        The part of that which is lost if u_i' y is predicted from u_i' x alone: 0 if and only if
+        the best predictor keeps to features. Corrected likewise, so it may fall below 0; but
+        directions that miss the population's for want of data cost of the order of d/count. NaN
+        where x explains nothing.
     """
 
     count: int
@@ -75,8 +76,45 @@ class Spectrum:
     def __len__(self):
         return len(self.lam)
 
+    @property
+    def correlation(self):
+        """Root mean square correlation of different features in x.
+
+        Without any in the population, n pairs still show up to about n^(-1/2). If `misalignment`
+        and this are 0 in the population, the directions diagonalise both covariances.
+        """
+        mixed = self.directions.T @ self.sigma_xx @ self.directions
+        deviation = np.sqrt(np.diag(mixed))
+        mixed = mixed / deviation / deviation[:, None]
+        np.fill_diagonal(mixed, 0.0)
+        return float(np.sqrt((mixed**2).sum() / max(1, len(mixed) * (len(mixed) - 1))))
+
+    def crosstalk(self):
+        """How much a learned feature pulls on one that is not, relative to that one's own pull.
+
+        With C and A the covariances Sigma_yx and Sigma_xx in the basis, entry (i, j) is
+        |C_ij - rho_i A_ij| / lam_j: the ratio of entries (i, j) and (j, j) of MAE's residual
+        Sigma_yx - V W Sigma_xx when feature i is at rest and feature j small. In JEPA's residual
+        the ratio is w_i / epsilon times this (chapter 12).
+
+        Returns
+        -------
+        ndarray (d, d)
+            0 on the diagonal; inf in the columns of features with lam_j <= 0.
+        """
+        u = self.directions
+        c, a = u.T @ self.sigma_yx @ u, u.T @ self.sigma_xx @ u
+        relative = np.full_like(c, np.inf)
+        grows = self.lam > 0
+        relative[:, grows] = np.abs(c - self.rho[:, None] * a)[:, grows] / self.lam[grows]
+        np.fill_diagonal(relative, 0.0)
+        return relative
+
     def interval(self, replicates):
-        """Lower and upper end, (2, ...), of the central interval of replicates (n, ...)."""
+        """Lower and upper end, (2, ...), of the central interval of replicates (n, ...).
+
+        NaN, no interval, where a replicate is NaN.
+        """
         tail = (1 - self.confidence) / 2
         return np.quantile(replicates, [tail, 1 - tail], axis=0)
 
@@ -150,13 +188,17 @@ def estimate(
     seed = _validate.integer("seed", seed, least=0)
     machine, share, pairs = backend(device), share or Share(), source(x, y)
     if share.processes > groups:
-        raise ValueError(f"groups must be at least {share.processes} processes, got {groups}")
+        raise ValueError(
+            f"groups must be at least {share.processes}, the number of processes, got {groups}"
+        )
     local, failure = _read(pairs, groups, share, machine, progress)
     total = _total(local, failure, groups, pairs, share, machine)
-    _check(total, pairs)
+    factor = _factor(total, pairs.names)
     freedom = total.count - 1
     sigma_xx, sigma_yx = total.xx / freedom, total.yx / freedom
-    directions = _directions(sigma_xx, sigma_yx, machine)
+    # every process takes the first one's, for machines may differ where eigenvalues nearly agree
+    first = _directions(sigma_xx, sigma_yx, machine) if share.rank == 0 else np.zeros_like(sigma_xx)
+    directions = share.total(first)
     lam, sigma_squared = _along(directions, sigma_yx), _along(directions, sigma_xx)
     parts = _projected(local, directions, groups, share, machine)
     rho = lam / sigma_squared
@@ -166,7 +208,7 @@ def estimate(
         found + wider * (replica - found)
         for found, replica in zip((lam, rho), replicas, strict=True)
     )
-    explained, misalignment = _fit(total, lam, sigma_squared, pairs.names[0])
+    explained, misalignment = _fit(total, factor, lam, sigma_squared)
     return Spectrum(
         total.count,
         lam,
@@ -203,8 +245,8 @@ def _read(pairs, groups, share, machine, progress):
         blocks, collected = pairs.blocks(start, stop), Groups(rows, groups, machine)
     else:
         start, stop = 0, None
-        blocks, collected = pairs.blocks(), Groups(FIRST_ROWS, groups, machine)
-    bar = _bar(stop and stop - start, progress and share.rank == 0 if progress else progress)
+        blocks, collected = pairs.blocks(), Groups(None, groups, machine)
+    bar = _bar(stop and stop - start, share.rank == 0 and progress)
     try:
         with bar, np.errstate(over="ignore", invalid="ignore"):
             for row, x, y in blocks:
@@ -222,7 +264,7 @@ def _read(pairs, groups, share, machine, progress):
 def _bar(total, progress):
     from tqdm import tqdm
 
-    disable = None if progress is None else not progress
+    disable = None if progress is None else not progress  # None: unless there is a terminal
     return tqdm(total=total, disable=disable, unit=" pairs", unit_scale=True, delay=1)
 
 
@@ -262,20 +304,16 @@ def _total(local, failure, groups, pairs, share, machine):
     )
 
 
-def _check(total, pairs):
-    """ValueError unless covariances can be estimated and inverted."""
+def _factor(total, names):
+    """Cholesky's factor of total.xx; ValueError unless the covariances can be estimated."""
     d = len(total.yy)
     if total.count < d + 2:
         raise ValueError(
-            f"{pairs.names[0]} must have at least {d + 2} rows for {d} features, got "
+            f"{names[0]} must have at least {d + 2} rows for {d} features, got "
             f"{total.count}: collect more pairs, or reduce the features to fewer"
         )
-    views = zip(
-        pairs.names, (total.mean_x, total.mean_y), (np.diag(total.xx), total.yy), strict=True
-    )
+    views = zip(names, (total.mean_x, total.mean_y), (np.diag(total.xx), total.yy), strict=True)
     for name, mean, squares in views:
-        if not np.isfinite(squares).all():
-            raise ValueError(f"{name} must be small enough for its squares to fit in float64")
         constant = np.flatnonzero(squares <= total.count * (1e-12 * mean) ** 2)
         if len(constant):
             more = f" and {len(constant) - 1} more" if len(constant) > 1 else ""
@@ -283,6 +321,15 @@ def _check(total, pairs):
                 f"{name} must vary in every feature, got constant feature {constant[0]}{more}: "
                 "drop them from both views"
             )
+    factor, stopped = scipy.linalg.lapack.dpotrf(total.xx, lower=1)
+    pivots = np.diag(factor) ** 2 > 8 * d * np.finfo(float).eps * np.diag(total.xx)
+    if stopped or not pivots.all():
+        which = stopped - 1 if stopped else pivots.argmin()
+        raise ValueError(
+            f"{names[0]} must have linearly independent features, got feature {which} that those "
+            "before it determine: project both views on the leading principal components of x"
+        )
+    return factor
 
 
 def _symmetric(matrix):
@@ -295,13 +342,15 @@ def _along(directions, matrix):
 
 
 def _directions(sigma_xx, sigma_yx, machine):
-    """The orthonormal basis, of four, that comes nearest to diagonalising both covariances.
+    """The orthonormal basis that comes nearest to diagonalising both covariances.
 
     The eigenvectors of a generic combination of two commuting matrices diagonalise both, also
-    where one of them has equal eigenvalues. Sorted by falling u' Sigma_yx u.
+    where one of them has equal eigenvalues. The best of four such bases is turned until it mixes
+    no features that differ in either matrix, though noise mixed them in the combination. Sorted
+    by falling u' Sigma_yx u.
     """
-    scaled = [m / np.linalg.norm(m) for m in (sigma_xx, _symmetric(sigma_yx)) if m.any()]
-    scaled = [machine.array(m) for m in scaled]
+    scaled = [m / np.abs(m).max() for m in (sigma_xx, _symmetric(sigma_yx)) if m.any()]
+    scaled = [machine.array(m / np.linalg.norm(m)) for m in scaled]
     best, most = None, -1.0
     for angle in ANGLES:
         parts = zip((np.cos(angle), np.sin(angle)), scaled, strict=False)
@@ -309,9 +358,37 @@ def _directions(sigma_xx, sigma_yx, machine):
         diagonal = sum(float((_along(basis, m) ** 2).sum()) for m in scaled)
         if diagonal > most:
             best, most = basis, diagonal
-    best = machine.numpy(best)
+    best = machine.numpy(_turned(best, scaled, machine))
     best = best[:, np.argsort(-_along(best, sigma_yx), kind="stable")]
     return best * np.sign(best[np.abs(best).argmax(0), np.arange(len(best))])
+
+
+def _turned(basis, matrices, machine):
+    """Turn a basis until small rotations bring symmetric matrices no nearer to diagonal.
+
+    Gauss-Newton: to first order the rotation 1 + K by an antisymmetric K takes K_ij (M_jj - M_ii)
+    off entry (i, j) of each matrix M; K_ij solves this for all of them by least squares.
+    """
+    mixed, step = [basis.T @ m @ basis for m in matrices], 1.0
+    for _ in range(TURNS):
+        gaps = [m.diagonal() - m.diagonal()[:, None] for m in mixed]
+        weight = sum(gap * gap for gap in gaps)
+        angles = sum(m * gap for m, gap in zip(mixed, gaps, strict=True)) / (weight + (weight == 0))
+        turn = machine.rotation(step * (angles - angles.T).clip(-1, 1) / 2)
+        turned = [turn.T @ m @ turn for m in mixed]
+        before, after = (sum(_off_diagonal(m) for m in ms) for ms in (mixed, turned))
+        if after >= before:
+            step /= 4
+            continue
+        basis, mixed, step = basis @ turn, turned, 1.0
+        if before - after < LEAST_GAIN * before:
+            break
+    return basis
+
+
+def _off_diagonal(matrix):
+    """Sum of squares."""
+    return float((matrix * matrix).sum() - (matrix.diagonal() ** 2).sum())
 
 
 def _projected(local, directions, groups, share, machine):
@@ -358,7 +435,9 @@ def _bootstrap(parts, replicates, seed):
     # about the mean of all, so that a large mean costs no digits
     mean_x, mean_y = (mean - (counts * mean).sum(0) / counts.sum() for mean in (mean_x, mean_y))
     xx, yx = pooled(xx, mean_x, mean_x), pooled(yx, mean_y, mean_x)
-    return yx / np.maximum(total - 1, 1), yx / xx
+    varies = xx > VARIES * xx.max(0)
+    rho = np.divide(yx, xx, out=np.full_like(yx, np.nan), where=varies)
+    return yx / np.maximum(total - 1, 1), rho
 
 
 def _small_number(groups, confidence):
@@ -367,25 +446,15 @@ def _small_number(groups, confidence):
     return stats.t.ppf(tail, groups - 1) / stats.norm.ppf(tail)
 
 
-def _fit(total, lam, sigma_squared, name):
+def _fit(total, factor, lam, sigma_squared):
     """The explained share of the variance of y, and the misalignment."""
     n, d = total.count, len(lam)
-    try:
-        factor = scipy.linalg.cholesky(total.xx, lower=True)
-    except np.linalg.LinAlgError:
-        factor = np.zeros((1, 1))
-    if (np.diag(factor) ** 2 <= 8 * d * np.finfo(float).eps * np.diag(total.xx)).any():
-        raise ValueError(
-            f"{name} must have linearly independent features, got rank "
-            f"{np.linalg.matrix_rank(total.xx, hermitian=True)} of {d}: project both views on the "
-            "leading principal components of x"
-        )
     whitened = scipy.linalg.solve_triangular(factor, total.yx.T, lower=True)
     squares = total.yy.sum()
     by_all = (whitened**2).sum()
-    by_itself = (n - 1) * (lam**2 / sigma_squared).sum()
+    by_itself = (n - 1) * (lam * (lam / sigma_squared)).sum()
     variance = squares / (n - 1)
     by_all = variance - (squares - by_all) / (n - 1 - d)
     by_itself = variance - (squares - by_itself) / (n - 2)
-    share = by_all / variance
-    return share, 1 - by_itself / by_all if by_all > 0 else np.nan
+    misalignment = 1 - by_itself / by_all if by_all > 0 else np.nan
+    return float(by_all / variance), float(misalignment)

@@ -1,15 +1,18 @@
 """First and second moments of pairs (x, y) in one pass, in float64, mergeable.
 
 `Sums` adds up products about a shift, the mean of its first block, so that a mean much larger than
-the spread costs no digits. (Should later blocks lie elsewhere, the spread itself is that large: of
-k equal blocks the first contributes a share 1/k to it, so at most a factor k is lost.) Closed, they
-are `Moments` about the mean, which merge by the formula of Chan, Golub and LeVeque (1983).
+the spread costs no digits. (Should later blocks lie elsewhere, the spread itself is that large: a
+first block of b in n rows brings rounding errors up to at most n/b times those of sums about the
+mean.) Closed, they are `Moments` about the mean, which merge by the formula of Chan, Golub and
+LeVeque (1983).
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+LARGEST = 1e150  # numbers whose squares, and some sums of these, fit in float64
 
 
 @dataclass(eq=False)
@@ -76,8 +79,9 @@ class Sums:
         self.count += len(x)
 
     def finite(self):
-        """Whether no sum has met an infinity or a NaN."""
-        return bool(np.isfinite(self.machine.numpy(self.yy + self.x)).all())
+        """Whether no sum of squares has met NaN or grown beyond what can still be added up."""
+        squares = self.machine.numpy(self.yy + self.xx.diagonal())
+        return bool((squares < LARGEST**2).all())
 
     def moments(self):
         """Close the sums: they are used up."""
@@ -97,10 +101,10 @@ class Groups:
 
     Parameters
     ----------
-    rows : int
-        Rows of a group at first.
+    rows : int or None
+        Rows of a group at first; None: so few that as many rows as features make `most` groups.
     most : int
-        Largest number of groups, even.
+        Largest number of groups, even. After a merger there are half of them and one more.
     machine : object
         As for `Sums`.
     """
@@ -118,6 +122,7 @@ class Groups:
             Whether all of them are finite.
         """
         start, fine = 0, True
+        self.rows = self.rows or max(1, x.shape[1] // self.most)
         while start < len(x):
             if self._open is None:
                 if len(self.groups) == self.most:

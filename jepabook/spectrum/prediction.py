@@ -8,7 +8,8 @@ from jepabook import _validate, critical_time, dynamics
 from jepabook.objectives import JEPA, MAE
 
 OBJECTIVES = (JEPA, MAE)
-MOST_COMPARED = 64  # features, whose pairs are looked at
+LARGE = 1e150  # as good as infinity, but for its product with 0
+MOST_COMPARED = 64  # features whose pairs are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,14 +40,19 @@ class Prediction:
     times : dict of Objective to ndarray (d,)
         Critical times in the paper's clock; inf where a feature is never learned: lam <= 0, or the
         start lies above `fraction` of the final size.
+    pull : dict of Objective to ndarray (d,)
+        The largest crosstalk (`Spectrum.crosstalk`, for JEPA times w_i / epsilon) on each feature
+        from those that grow before it: far below 1 where its time can be trusted; inf for
+        features never learned.
     disagreements : tuple of Disagreement
-        Among the first 64 features that either objective learns; the most certain first.
+        Among the 64 features that come first in either order; the most certain first.
     """
 
     depth: int
     epsilon: float
     fraction: float
     times: dict
+    pull: dict
     disagreements: tuple
 
     def order(self, objective):
@@ -64,8 +70,8 @@ class Prediction:
 def predict(spectrum, depth, epsilon, fraction=0.5):
     """Apply Theorems 3.4 and 3.5, exactly, to the features of data.
 
-    The theory is exact if the covariances are diagonal in the spectrum's directions (its
-    `misalignment` is 0) and the network starts as Assumption 3.1 says.
+    The theory is exact if both covariances are diagonal in the spectrum's directions (see its
+    `misalignment` and `correlation`) and the network starts as Assumption 3.1 says.
 
     Parameters
     ----------
@@ -83,8 +89,10 @@ def predict(spectrum, depth, epsilon, fraction=0.5):
     """
     start = checked_start(depth, epsilon, fraction)
     times = {o: _times(o, spectrum.lam, spectrum.rho, *start) for o in OBJECTIVES}
-    soonest = np.minimum(times[JEPA], times[MAE])
-    compared = np.argsort(soonest, kind="stable")[: min(MOST_COMPARED, np.isfinite(soonest).sum())]
+    places = np.argsort(np.argsort([times[o] for o in OBJECTIVES], kind="stable"), kind="stable")
+    learned = np.isfinite([times[o] for o in OBJECTIVES])
+    first = np.where(learned, places, len(spectrum)).min(0)
+    compared = np.argsort(first, kind="stable")[: min(MOST_COMPARED, learned.any(0).sum())]
     replicas = spectrum.lam_replicates[:, compared], spectrum.rho_replicates[:, compared]
     opposed = _opposed(*(times[o][compared] for o in OBJECTIVES))
     again = _opposed(*(_times(o, *replicas, *start) for o in OBJECTIVES)).mean(0)
@@ -93,7 +101,9 @@ def predict(spectrum, depth, epsilon, fraction=0.5):
         for i, j in np.argwhere(opposed)
     ]
     found.sort(key=lambda pair: -pair.certainty)
-    return Prediction(*start, times, tuple(found))
+    crosstalk = spectrum.crosstalk()
+    pull = {o: _pull(o, spectrum.rho, crosstalk, times[o], *start[:2]) for o in OBJECTIVES}
+    return Prediction(*start, times, pull, tuple(found))
 
 
 def checked_start(depth, epsilon, fraction):
@@ -107,15 +117,29 @@ def checked_start(depth, epsilon, fraction):
 
 def _times(objective, lam, rho, depth, epsilon, fraction):
     """Critical times where a feature is learned, inf elsewhere."""
-    with np.errstate(invalid="ignore"):
-        grows = (lam > 0) & (rho > 0)
+    grows, times = (lam > 0) & (rho > 0), np.full(np.shape(lam), np.inf)
+    with np.errstate(over="ignore"):  # of a final size, far above epsilon
         final = dynamics.fixed_point(objective, np.where(grows, rho, 1.0), depth)
-    learned = grows & (epsilon < fraction * final)
-    times = np.full(np.shape(lam), np.inf)
-    times[learned] = critical_time.exact(
-        objective, lam[learned], rho[learned], depth, epsilon, fraction
-    )
+        learned = grows & (epsilon < fraction * final)
+        times[learned] = critical_time.exact(
+            objective, lam[learned], rho[learned], depth, epsilon, fraction
+        )
     return times
+
+
+def _pull(objective, rho, crosstalk, times, depth, epsilon):
+    """The largest crosstalk on each feature from one learned before it, (d,)."""
+    grows = rho > 0
+    relative = np.where(grows, crosstalk, 0.0)
+    with np.errstate(over="ignore"):
+        size = dynamics.fixed_point(objective, np.where(grows, rho, 1.0), depth) * grows
+    size = np.minimum(size, LARGE)
+    # what grows, but too little to count as learned, is at its final size soon
+    reached = np.where(np.isinf(times) & (size > epsilon), 0.0, times)
+    if objective is JEPA:
+        relative = relative * (size / epsilon)[:, None]
+    pull = np.where(reached[:, None] < times, relative, 0.0).max(0)
+    return np.where(np.isfinite(times), pull, np.inf)
 
 
 def _opposed(jepa, mae):

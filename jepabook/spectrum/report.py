@@ -14,7 +14,8 @@ import numpy as np
 from jepabook.objectives import JEPA, MAE
 
 FACTS = "spectrum.json"
-MOST_DRAWN = 24  # features in the panel of the two orders
+FILES = {"features.csv", "generalised.csv", "directions.npy", "figure.png", FACTS}
+MOST_DRAWN = 24  # features named, and in the panel of the two orders
 CERTAIN = 0.95
 
 
@@ -23,9 +24,15 @@ def check_folder(folder):
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out must be a folder, got a file: {folder}")
-    if folder.exists() and any(folder.iterdir()) and not (folder / FACTS).exists():
-        raise ValueError(f"--out must be new, empty or an earlier report, got {folder}")
-    if not folder.absolute().parent.is_dir():
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if names and (FACTS not in names or names - FILES):
+        foreign = min(names - FILES, default=f"no {FACTS}")
+        raise ValueError(
+            f"--out must be new, empty or an earlier report, got {folder}, in which is {foreign}"
+        )
+    if folder.resolve() == Path.cwd():
+        raise ValueError(f"--out must be another folder than the one you are in, got {folder}")
+    if not folder.resolve().parent.is_dir():
         raise ValueError(f"--out must lie in a folder that exists, got {folder}")
 
 
@@ -41,8 +48,9 @@ def write(folder, spectrum, prediction, facts):
         Provenance, for the JSON.
     """
     check_folder(folder)
-    folder = Path(folder).absolute()
+    folder = Path(folder).resolve()
     new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    old = new.with_name(new.name + "-old")
     try:
         (new / "features.csv").write_text(table(spectrum, prediction), encoding="utf-8")
         (new / "generalised.csv").write_text(_generalised(spectrum), encoding="utf-8")
@@ -52,15 +60,15 @@ def write(folder, spectrum, prediction, facts):
         (new / FACTS).write_text(text + "\n", encoding="utf-8")
         new.chmod(0o755)
         if folder.exists():
-            old = new.with_name(new.name + "-old")
             os.rename(folder, old)
-            os.rename(new, folder)
-            shutil.rmtree(old)
-        else:
-            os.rename(new, folder)
+        os.rename(new, folder)
     except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            os.rename(old, folder)
         raise
+    finally:
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def table(spectrum, prediction):
@@ -81,6 +89,7 @@ def table(spectrum, prediction):
         name = objective.name.lower()
         columns[f"{name}_time"] = prediction.times[objective]
         columns[f"{name}_place"] = prediction.ranks(objective)
+        columns[f"{name}_pull"] = prediction.pull[objective]
     return _csv(columns)
 
 
@@ -115,6 +124,7 @@ def _summary(spectrum, prediction):
         "fraction": prediction.fraction,
         "confidence": spectrum.confidence,
         "explained": spectrum.explained,
+        "correlation": spectrum.correlation,
         "misalignment": spectrum.misalignment if math.isfinite(spectrum.misalignment) else None,
         "order": {o.name: prediction.order(o).tolist() for o in (JEPA, MAE)},
         "disagreements": [vars(pair) for pair in prediction.disagreements],
@@ -145,42 +155,47 @@ def draw(axes, spectrum, prediction):
     spectrum : Spectrum
     prediction : Prediction
     """
+    # those that come first in either order
+    places = np.stack([prediction.ranks(o) for o in (JEPA, MAE)])
+    soonest = np.where(places > 0, places, np.inf).min(0)
+    named = np.argsort(soonest, kind="stable")[: min(MOST_DRAWN, np.isfinite(soonest).sum())]
+    _plane(axes[0], spectrum, places > 0, named)
+    _orders(axes[1], prediction, named)
+
+
+def _plane(ax, spectrum, learned, named):
+    """Features that grow in the plane of lam and rho, `named` ones with their numbers."""
     from jepabook.figures import COLOURS
 
-    left, right = axes
-    grows = spectrum.lam > 0
-    errors = [
-        np.abs(spectrum.interval(replicates)[:, grows] - values[grows])
-        for replicates, values in (
-            (spectrum.lam_replicates, spectrum.lam),
-            (spectrum.rho_replicates, spectrum.rho),
-        )
-    ]
+    grows, (by_jepa, by_mae) = spectrum.lam > 0, learned
     lam, rho = spectrum.lam[grows], spectrum.rho[grows]
-    left.errorbar(lam, rho, errors[1], errors[0], fmt="none", ecolor="0.7", elinewidth=0.8)
-    learned = {o: np.isfinite(prediction.times[o]) for o in (JEPA, MAE)}
+    lam_ends = spectrum.interval(spectrum.lam_replicates)[:, grows]
+    rho_ends = spectrum.interval(spectrum.rho_replicates)[:, grows]
+    ax.set(xscale="log", xlabel=r"covariance $\lambda$", ylabel=r"regression coefficient $\rho$")
+    ax.hlines(rho, *lam_ends, color="0.7", linewidth=0.8)
+    ax.vlines(lam, *rho_ends, color="0.7", linewidth=0.8)
     sides = {
-        "learned by both": (learned[JEPA] & learned[MAE], "k", "o"),
-        "by JEPA only": (learned[JEPA] & ~learned[MAE], COLOURS[JEPA], "s"),
-        "by MAE only": (learned[MAE] & ~learned[JEPA], COLOURS[MAE], "^"),
-        "by neither": (grows & ~learned[MAE] & ~learned[JEPA], "0.6", "x"),
+        "learned by both": (by_jepa & by_mae, "k", "o"),
+        "by JEPA only": (by_jepa & ~by_mae, COLOURS[JEPA], "s"),
+        "by MAE only": (by_mae & ~by_jepa, COLOURS[MAE], "^"),
+        "by neither": (grows & ~by_mae & ~by_jepa, "0.6", "x"),
     }
     for label, (which, colour, marker) in sides.items():
         if which.any():
-            left.plot(
-                spectrum.lam[which],
-                spectrum.rho[which],
-                marker,
-                color=colour,
-                markersize=4,
-                label=label,
-            )
-    left.set(xscale="log", xlabel=r"covariance $\lambda$", ylabel=r"regression coefficient $\rho$")
-    left.legend(fontsize=8)
-    _orders(right, prediction)
+            at = spectrum.lam[which], spectrum.rho[which]
+            ax.plot(*at, marker, color=colour, markersize=4, label=label)
+    for feature in named:
+        at = spectrum.lam[feature], spectrum.rho[feature]
+        ax.annotate(str(feature), at, (3, 3), textcoords="offset points", fontsize=7)
+    if grows.any():
+        # an interval may reach below 0, which has no place on this axis
+        ax.set_xlim(lam.min() / 2, 2 * max(lam.max(), np.nanmax(lam_ends)))
+        ax.legend(fontsize=8)
+    if not grows.all():
+        ax.set_title(rf"{(~grows).sum()} with $\lambda \leq 0$ not shown", fontsize=8)
 
 
-def _orders(ax, prediction):
+def _orders(ax, prediction, named):
     """Places in MAE's order at the left, in JEPA's at the right, joined by lines."""
     from jepabook.figures import COLOURS
 
@@ -190,22 +205,26 @@ def _orders(ax, prediction):
         if pair.certainty >= CERTAIN
         for index in (pair.jepa_first, pair.mae_first)
     }
-    drawn = prediction.order(MAE)[:MOST_DRAWN]
     here = {}
     for objective in (JEPA, MAE):
-        among = [feature for feature in prediction.order(objective) if feature in drawn]
+        among = [feature for feature in prediction.order(objective) if feature in named]
         here[objective] = {feature: place for place, feature in enumerate(among, start=1)}
-    last = len(drawn) + 1.5
-    for feature in drawn:
+    last = len(named) + 1.5
+    for feature in named:
         ends = [here[o].get(feature, last) for o in (MAE, JEPA)]
-        strong = feature in certain
-        ax.plot((0, 1), ends, color="k" if strong else "0.7", linewidth=1.4 if strong else 0.8)
+        colour, width = "0.75", 0.8
+        if feature in certain and ends[0] != ends[1]:
+            colour, width = COLOURS[JEPA if ends[1] < ends[0] else MAE], 1.4
+        ax.plot((0, 1), ends, color=colour, linewidth=width)
         for x, side, place in ((-0.04, "right", ends[0]), (1.04, "left", ends[1])):
             if place < last:
                 ax.text(x, place, str(feature), ha=side, va="center", fontsize=7)
-    if any(f not in here[JEPA] for f in drawn):
-        ax.text(1.04, last, "never", ha="left", va="center", fontsize=7)
+    for x, side, objective in ((-0.04, "right", MAE), (1.04, "left", JEPA)):
+        if len(here[objective]) < len(named):
+            ax.text(x, last, "never", ha=side, va="center", fontsize=7)
     for x, objective in enumerate((MAE, JEPA)):
-        ax.text(x, -0.2, f"{objective.name}'s order", color=COLOURS[objective], ha="center")
-    ax.set(xlim=(-0.3, 1.3), ylim=(last + 0.5, -0.8))
+        ax.text(x, 0.2, f"{objective.name}'s order", color=COLOURS[objective], ha="center")
+    told = f"coloured: in a pair that {CERTAIN:.0%} of the replicates order differently"
+    ax.text(0.5, last + 1.3, told, ha="center", va="center", fontsize=8, color="0.35")
+    ax.set(xlim=(-0.3, 1.3), ylim=(last + 1.8, -0.5))
     ax.axis("off")

@@ -1,11 +1,13 @@
 """Where pairs of views come from: arrays, ``.npy`` files, or any iterable of batches."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 
-MOST_ROWS = 8192  # of a block
+from jepabook.spectrum.moments import LARGEST
+
+MOST_ROWS = 4096  # of a block
+LEAST_ROWS = 256
 IN_CACHE = 2**16  # numbers
 
 
@@ -20,7 +22,10 @@ class Pairs:
 
     def __init__(self, x, y):
         self.names = _name("x", x), _name("y", y)
-        self.x, self.y = _rows(self.names[0], x), _rows(self.names[1], y)
+        self.x, self.y = (
+            _numbers(name, load(view) if isinstance(view, (str, os.PathLike)) else view)
+            for name, view in zip(self.names, (x, y), strict=True)
+        )
         if len(self.x) != len(self.y):
             raise ValueError(
                 f"{self.names[0]} and {self.names[1]} must have the same number of rows, one pair "
@@ -34,7 +39,7 @@ class Pairs:
         rows = block_rows(self.width)
         for row in range(start, stop, rows):
             rows_here = slice(row, min(stop, row + rows))
-            yield row, self.x[rows_here], self.y[rows_here]
+            yield row, _rows(self.x[rows_here]), _rows(self.y[rows_here])
 
 
 class Batches:
@@ -51,15 +56,23 @@ class Batches:
 
     def blocks(self):
         """All rows in blocks as `Pairs.blocks` has them; small batches are put together."""
-        waiting, row = [], 0
+        waiting, held, row = [], 0, 0
         for number, batch in enumerate(self.batches):
-            waiting.append(self._views(number, batch))
-            rows = sum(len(x) for x, _ in waiting)
-            if rows >= block_rows(self.width):
-                yield self._block(waiting, row)
-                waiting, row = [], row + rows
+            x, y = self._views(number, batch)
+            rows = block_rows(self.width)
+            if not waiting:
+                whole = len(x) // rows * rows
+                for start in range(0, whole, rows):
+                    yield row + start, x[start : start + rows], y[start : start + rows]
+                x, y, row = x[whole:], y[whole:], row + whole
+            if len(x):
+                waiting.append((x.copy(), y.copy()))  # the iterable may use its memory again
+                held += len(x)
+            if held >= rows:
+                yield row, *map(np.concatenate, zip(*waiting, strict=True))
+                waiting, held, row = [], 0, row + held
         if waiting:
-            yield self._block(waiting, row)
+            yield row, *map(np.concatenate, zip(*waiting, strict=True))
 
     def _views(self, number, batch):
         try:
@@ -70,7 +83,7 @@ class Batches:
                 f"x must yield batches that are pairs (x, y), got {kind} as batch {number}"
             ) from None
         x, y = (
-            _rows(f"{name} of batch {number}", view)
+            _rows(_numbers(f"{name} of batch {number}", view))
             for name, view in zip("xy", (x, y), strict=True)
         )
         if len(x) != len(y):
@@ -84,18 +97,10 @@ class Batches:
         self.width = width
         return x, y
 
-    @staticmethod
-    def _block(waiting, row):
-        x, y = (
-            views[0] if len(waiting) == 1 else np.concatenate(views)
-            for views in zip(*waiting, strict=True)
-        )
-        return row, x, y
-
 
 def block_rows(width):
     """Rows of a block: it stays in the cache, or its products outweigh the rest by far."""
-    return min(MOST_ROWS, max(IN_CACHE // width, 4 * width))
+    return min(MOST_ROWS, max(LEAST_ROWS, IN_CACHE // width, width // 4))
 
 
 def source(x, y=None):
@@ -111,24 +116,21 @@ def load(path):
     """A ``.npy`` file, memory-mapped; ValueError in one line for what cannot be read as numbers."""
     name = str(path)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(array, np.ndarray):
-            return array
-        told = "an archive"
+        return np.lib.format.open_memmap(path, mode="r")  # never unpickles
     except FileNotFoundError:
         raise ValueError(f"{name} must be a file, but there is none: check the path") from None
     except IsADirectoryError:
         raise ValueError(f"{name} must be a .npy file, got a folder") from None
-    except (ValueError, EOFError) as error:
-        told = str(error)
     except OSError as error:
         raise ValueError(f"{name} must be readable, got {error.strerror or error}") from None
-    if "Python objects" in told or "Object arrays" in told:
+    except Exception as error:  # a damaged header can raise nearly anything
+        told = str(error)
+    if "Python objects" in told:
         raise ValueError(
             f"{name} must hold numbers, got Python objects, which are never unpickled: save it "
             "again with a numeric dtype"
         )
-    if "mmap length" in told or "reshape" in told or "EOF" in told or "No data" in told:
+    if "mmap length" in told or "EOF: reading" in told:
         raise ValueError(f"{name} must be whole, got a truncated file: copy or write it again")
     raise ValueError(f"{name} must be a .npy file as numpy.save writes it: save it again")
 
@@ -142,37 +144,47 @@ def _kind(value):
     return f"{type(value).__name__}{tuple(getattr(value, 'shape', ()))}"
 
 
-def _rows(name, value):
-    """`value` as a NumPy array (n, d) of numbers, not copied where that can be avoided."""
-    if isinstance(value, (str, os.PathLike)):
-        value = load(Path(value))
-    elif hasattr(value, "detach"):  # a torch tensor
-        value = value.detach().cpu().numpy()
-    elif not isinstance(value, np.ndarray):
-        value = np.asarray(value)
+def _numbers(name, value):
+    """`value` as a NumPy array (n, ...) of numbers, not copied where that can be avoided."""
+    if hasattr(value, "detach"):  # a torch tensor
+        value = value.detach().cpu()
+        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+    try:
+        value = value if isinstance(value, np.ndarray) else np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must hold rows of equal length, got {_kind(value)}") from None
     if value.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers, got dtype {value.dtype}")
     if value.ndim < 1 or value.size == 0:
         raise ValueError(f"{name} must have rows and features, got shape {value.shape}")
-    return value.reshape(len(value), -1)
+    return value
+
+
+def _rows(array):
+    return array.reshape(len(array), -1)
 
 
 def _width(names, x, y):
-    if x.shape[1] != y.shape[1]:
+    width, other = (view[:1].size for view in (x, y))
+    if width != other:
         raise ValueError(
-            f"{names[0]} and {names[1]} must have as many features as each other, got "
-            f"{x.shape[1]} and {y.shape[1]}"
+            f"{names[0]} and {names[1]} must have as many features as each other, got {width} "
+            f"and {other}"
         )
-    return x.shape[1]
+    return width
 
 
 def refuse(names, row, *views):
-    """Raise ValueError with the first number in a block of views that float64 cannot square."""
+    """Raise ValueError for a block of views with which sums of squares are not `finite`."""
     for name, view in zip(names, views, strict=True):
-        bad = np.argwhere(~(np.abs(view.astype(np.float64)) < 1e150))
+        bad = np.argwhere(~(np.abs(view.astype(np.float64)) < LARGEST))
         if len(bad):
             at, feature = (int(i) for i in bad[0])
             raise ValueError(
-                f"{name} must be finite and below 1e150, got {view[at, feature]} in row "
+                f"{name} must be finite and below {LARGEST}, got {view[at, feature]} in row "
                 f"{row + at}, feature {feature}: repair or drop that pair"
             )
+    raise ValueError(
+        f"{names[0]} and {names[1]} must be so small that sums of squares fit in float64: scale "
+        "them down"
+    )
