@@ -13,7 +13,7 @@ import numpy as np
 
 from jepabook import recorded
 from jepabook.objectives import JEPA, MAE
-from jepabook.spectrum import estimates, prediction, report
+from jepabook.spectrum import estimates, prediction, reading, report
 from jepabook.spectrum.share import under_torchrun
 
 FAR = 0.1  # a misalignment from which on the generalised eigenvalues are told as well
@@ -47,9 +47,8 @@ def main(argv=None):
         except (ValueError, OSError) as error:
             # what all processes meet, only the first one of each machine tells
             first = os.environ.get("LOCAL_RANK", "0") == "0"
-            if (first or isinstance(error, estimates.PartError)) and not isinstance(
-                error, estimates.ElsewhereError
-            ):
+            elsewhere = isinstance(error, reading.ElsewhereError)
+            if isinstance(error, reading.PartError) or (first and not elsewhere):
                 print(f"python -m jepabook.spectrum: error: {error}", file=sys.stderr)
             return 2
     return 0

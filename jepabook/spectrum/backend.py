@@ -16,9 +16,7 @@ class _NumPy:
         self._scratch = {}
 
     def zeros(self, *shape):
-        # written now, in large pages: BLAS would first read what np.zeros has not written yet, and
-        # the system then gives small ones, one at a time
-        return np.full(shape, 0.0)
+        return np.zeros(shape)
 
     def array(self, array):
         return array

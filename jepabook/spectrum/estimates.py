@@ -12,22 +12,13 @@ import scipy.linalg
 from scipy import stats
 
 from jepabook import _validate
+from jepabook.spectrum import reading
 from jepabook.spectrum.backend import backend
-from jepabook.spectrum.moments import Groups
+from jepabook.spectrum.basis import along, common_basis, symmetric
 from jepabook.spectrum.share import Share
-from jepabook.spectrum.sources import Pairs, refuse, source
+from jepabook.spectrum.sources import source
 
-ANGLES = np.pi / 8 * np.array([1, 3, 5, 7])
-TURNS, LEAST_GAIN = 12, 0.01
 VARIES = 1e-12  # of the largest: a resampled variance below it is none
-
-
-class PartError(ValueError):
-    """Bad input in the share that one of several processes read."""
-
-
-class ElsewhereError(ValueError):
-    """Bad input in the share of another process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +122,7 @@ class Spectrum:
         directions : ndarray (d, d)
             Columns v_i of length 1, not orthogonal to each other.
         """
-        values, vectors = scipy.linalg.eigh(_symmetric(self.sigma_yx), self.sigma_xx)
+        values, vectors = scipy.linalg.eigh(symmetric(self.sigma_yx), self.sigma_xx)
         return values[::-1], (vectors / np.linalg.norm(vectors, axis=0))[:, ::-1]
 
 
@@ -191,16 +182,18 @@ def estimate(
         raise ValueError(
             f"groups must be at least {share.processes}, the number of processes, got {groups}"
         )
-    local, failure = _read(pairs, groups, share, machine, progress)
-    total = _total(local, failure, groups, pairs, share, machine)
+    local, failure = reading.read(pairs, groups, share, machine, progress)
+    total = reading.total(local, failure, groups, pairs, share, machine)
     factor = _factor(total, pairs.names)
     freedom = total.count - 1
     sigma_xx, sigma_yx = total.xx / freedom, total.yx / freedom
     # every process takes the first one's, for machines may differ where eigenvalues nearly agree
-    first = _directions(sigma_xx, sigma_yx, machine) if share.rank == 0 else np.zeros_like(sigma_xx)
+    first = (
+        common_basis(sigma_xx, sigma_yx, machine) if share.rank == 0 else np.zeros_like(sigma_xx)
+    )
     directions = share.total(first)
-    lam, sigma_squared = _along(directions, sigma_yx), _along(directions, sigma_xx)
-    parts = _projected(local, directions, groups, share, machine)
+    lam, sigma_squared = along(directions, sigma_yx), along(directions, sigma_xx)
+    parts = reading.projected(local, directions, groups, share, machine)
     rho = lam / sigma_squared
     replicas = _bootstrap(parts, replicates, seed)
     wider = _small_number(len(parts[0]), confidence)
@@ -222,85 +215,6 @@ def estimate(
         confidence,
         explained,
         misalignment,
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Total:
-    """Moments of all pairs of all processes, as `moments.Moments`."""
-
-    count: int
-    mean_x: np.ndarray
-    mean_y: np.ndarray
-    xx: np.ndarray
-    yx: np.ndarray
-    yy: np.ndarray
-
-
-def _read(pairs, groups, share, machine, progress):
-    """This process' groups, and the error that stopped it or None."""
-    if isinstance(pairs, Pairs):
-        rows = -(-pairs.count // groups)
-        start, stop = (min(pairs.count, rows * edge) for edge in share.of(groups))
-        blocks, collected = pairs.blocks(start, stop), Groups(rows, groups, machine)
-    else:
-        start, stop = 0, None
-        blocks, collected = pairs.blocks(), Groups(None, groups, machine)
-    bar = _bar(stop and stop - start, share.rank == 0 and progress)
-    try:
-        with bar, np.errstate(over="ignore", invalid="ignore"):
-            for row, x, y in blocks:
-                if not collected.add(x, y):
-                    refuse(pairs.names, row, x, y)
-                bar.update(len(x))
-        collected.close()
-    except ValueError as error:
-        if share.processes == 1 or pairs.width is None:
-            raise
-        return [], PartError(str(error))
-    return collected.groups, None
-
-
-def _bar(total, progress):
-    from tqdm import tqdm
-
-    disable = None if progress is None else not progress  # None: unless there is a terminal
-    return tqdm(total=total, disable=disable, unit=" pairs", unit_scale=True, delay=1)
-
-
-def _total(local, failure, groups, pairs, share, machine):
-    """Join the groups of all processes, in one sum over processes.
-
-    Every process writes counts and means of its groups into places of its own, zeros elsewhere,
-    and adds its groups' products; what the differences of means contribute is then known to all.
-    """
-    d = pairs.width
-    if d is None:
-        raise ValueError("x must yield at least one batch, got none")
-    places = np.zeros((share.processes, groups, 1 + 2 * d))
-    sums = [np.zeros((d, d)), np.zeros((d, d)), np.zeros(d)]
-    for place, group in zip(places[share.rank], local, strict=False):
-        place[0] = group.count
-        place[1 : 1 + d], place[1 + d :] = machine.numpy(group.mean_x), machine.numpy(group.mean_y)
-        for mine, theirs in zip(sums, (group.xx, group.yx, group.yy), strict=True):
-            mine += machine.numpy(theirs)
-    joined = share.total(
-        np.concatenate([[failure is not None], places.ravel(), *(part.ravel() for part in sums)])
-    )
-    if joined[0]:
-        raise failure or ElsewhereError("x and y must be fit in every process's share")
-    places, xx, yx, yy = np.split(joined[1:], np.cumsum([places.size, d * d, d * d]))
-    counts, means_x, means_y = np.split(places.reshape(-1, 1 + 2 * d), [1, 1 + d], axis=1)
-    count = counts.sum()
-    mean_x, mean_y = (counts * means_x).sum(0) / count, (counts * means_y).sum(0) / count
-    off_x, off_y = means_x - mean_x, means_y - mean_y
-    return _Total(
-        int(count),
-        mean_x,
-        mean_y,
-        xx.reshape(d, d) + (counts * off_x).T @ off_x,
-        yx.reshape(d, d) + (counts * off_y).T @ off_x,
-        yy + (counts * off_y**2).sum(0),
     )
 
 
@@ -330,90 +244,6 @@ def _factor(total, names):
             "before it determine: project both views on the leading principal components of x"
         )
     return factor
-
-
-def _symmetric(matrix):
-    return (matrix + matrix.T) / 2
-
-
-def _along(directions, matrix):
-    """u' M u for every column u."""
-    return ((matrix @ directions) * directions).sum(0)
-
-
-def _directions(sigma_xx, sigma_yx, machine):
-    """The orthonormal basis that comes nearest to diagonalising both covariances.
-
-    The eigenvectors of a generic combination of two commuting matrices diagonalise both, also
-    where one of them has equal eigenvalues. The best of four such bases is turned until it mixes
-    no features that differ in either matrix, though noise mixed them in the combination. Sorted
-    by falling u' Sigma_yx u.
-    """
-    scaled = [m / np.abs(m).max() for m in (sigma_xx, _symmetric(sigma_yx)) if m.any()]
-    scaled = [machine.array(m / np.linalg.norm(m)) for m in scaled]
-    best, most = None, -1.0
-    for angle in ANGLES:
-        parts = zip((np.cos(angle), np.sin(angle)), scaled, strict=False)
-        basis = machine.eigenvectors(sum(weight * m for weight, m in parts))
-        diagonal = sum(float((_along(basis, m) ** 2).sum()) for m in scaled)
-        if diagonal > most:
-            best, most = basis, diagonal
-    best = machine.numpy(_turned(best, scaled, machine))
-    best = best[:, np.argsort(-_along(best, sigma_yx), kind="stable")]
-    return best * np.sign(best[np.abs(best).argmax(0), np.arange(len(best))])
-
-
-def _turned(basis, matrices, machine):
-    """Turn a basis until small rotations bring symmetric matrices no nearer to diagonal.
-
-    Gauss-Newton: to first order the rotation 1 + K by an antisymmetric K takes K_ij (M_jj - M_ii)
-    off entry (i, j) of each matrix M; K_ij solves this for all of them by least squares.
-    """
-    mixed, step = [basis.T @ m @ basis for m in matrices], 1.0
-    for _ in range(TURNS):
-        gaps = [m.diagonal() - m.diagonal()[:, None] for m in mixed]
-        weight = sum(gap * gap for gap in gaps)
-        angles = sum(m * gap for m, gap in zip(mixed, gaps, strict=True)) / (weight + (weight == 0))
-        turn = machine.rotation(step * (angles - angles.T).clip(-1, 1) / 2)
-        turned = [turn.T @ m @ turn for m in mixed]
-        before, after = (sum(_off_diagonal(m) for m in ms) for ms in (mixed, turned))
-        if after >= before:
-            step /= 4
-            continue
-        basis, mixed, step = basis @ turn, turned, 1.0
-        if before - after < LEAST_GAIN * before:
-            break
-    return basis
-
-
-def _off_diagonal(matrix):
-    """Sum of squares."""
-    return float((matrix * matrix).sum() - (matrix.diagonal() ** 2).sum())
-
-
-def _projected(local, directions, groups, share, machine):
-    """For every group of every process: count, and mean_x, mean_y, xx, yx along the directions.
-
-    Returns counts (G, 1) and four arrays (G, d).
-    """
-    d = len(directions)
-    places, along = np.zeros((share.processes, groups, 1 + 4 * d)), machine.array(directions)
-    for place, group in zip(places[share.rank], local, strict=False):
-        place[0] = group.count
-        place[1:] = np.concatenate(
-            [
-                machine.numpy(part)
-                for part in (
-                    group.mean_x @ along,
-                    group.mean_y @ along,
-                    _along(along, group.xx),
-                    _along(along, group.yx),
-                )
-            ]
-        )
-    places = share.total(places).reshape(-1, 1 + 4 * d)
-    places = places[places[:, 0] > 0]
-    return np.split(places, [1, 1 + d, 1 + 2 * d, 1 + 3 * d], axis=1)
 
 
 def _bootstrap(parts, replicates, seed):
