@@ -50,8 +50,8 @@ def without_correlation(power, noise, gamma, count):
 @claim(
     "new:flicker-variance",
     where="this book",
-    says=r"For a stationary Gaussian $p$ with $C(k)=P\gamma^{|k|}+N\delta_{k0}$, $T$ times the "
-    r"variance of $\hat\lambda=\frac1T\sum p_tp_{t+1}$, its covariance with "
+    says=r"For a stationary Gaussian $p$ with $C(k)=P\gamma^{\lvert k\rvert}+N\delta_{k0}$, $T$ "
+    r"times the variance of $\hat\lambda=\frac1T\sum p_tp_{t+1}$, its covariance with "
     r"$\hat\sigma^2=\frac1T\sum p_t^2$ and the variance of that are, with $g=\gamma^2$, "
     r"$H=\frac1{1-g}-\frac{1-g^T}{T(1-g)^2}$: $P^2(1+g+4gH)+2PN(1+g-\frac gT)+N^2$; "
     r"$2P^2\gamma(1+(1+g)H)+2PN\gamma(2-\frac1T)$; $2P^2(1+2gH)+4PN+2N^2$. (Proved in chapter "
