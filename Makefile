@@ -32,7 +32,7 @@ install: $(STAMP) ## make .venv and fill it, once
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jepabook needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[symbolic,torch,photographs,book,test]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[symbolic,vision,book,test]'
 	@touch $@
 
 book: $(STAMP) ## run every notebook in a fresh kernel and build the site from the results

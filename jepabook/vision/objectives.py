@@ -1,0 +1,235 @@
+"""JEPA and MAE on images: one model, and for each objective what it predicts and how it is scored.
+
+Sources: I-JEPA's `src/train.py` and MAE's `models_mae.py`. Unlike I-JEPA's blocks of patches, the
+masks are MAE's random ones for both, as in the paper's Appendix D.
+"""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from jepabook import _validate
+from jepabook.vision.model import (
+    Encoder,
+    Predictor,
+    initialise,
+    patchify,
+    pick,
+    random_masks,
+)
+
+
+class Objective(nn.Module):
+    """What MAE and JEPA share: encoder, predictor, masks and the way from images to a loss.
+
+    Of the same seed, both start at the same weights but for the predictor's last layer, `head`.
+
+    Parameters
+    ----------
+    config : Config
+    out_width : int
+        Numbers to predict for each masked patch.
+    seed : int
+        Of the initial weights, which are the same on every device.
+    """
+
+    def __init__(self, config, out_width, seed):
+        super().__init__()
+        seed = _validate.integer("seed", seed, least=0)
+        self.config = config
+        # the layers' own initial weights would come from torch's global generator
+        with torch.random.fork_rng(devices=[]):
+            self.encoder = Encoder(config)
+            self.predictor = Predictor(config, out_width)
+        initialise(self, torch.Generator().manual_seed(seed))
+
+    def forward(self, images, keep, masked):
+        """The loss at given masks: the pure function of tensors that may be compiled.
+
+        Parameters
+        ----------
+        images : float tensor (n, 3, image_size, image_size)
+        keep : int64 tensor (n, k)
+        masked : int64 tensor (n, m)
+
+        Returns
+        -------
+        scalar tensor
+        """
+        predicted = self.predictor(self.encoder(images, keep), keep, masked)
+        with torch.no_grad():
+            target = self.target_at(images, masked)
+        return self.distance(predicted, target)
+
+    def loss(self, images, generator):
+        """The loss of images (n, 3, image_size, image_size) at masks drawn by `generator`."""
+        patches, share = self.config.patches, self.config.share
+        return self(images, *random_masks(len(images), patches, share, generator, images.device))
+
+    @torch.no_grad()
+    def encode(self, images, pool="mean", online=False):
+        """What the model makes of whole images, for evaluation.
+
+        Parameters
+        ----------
+        images : float tensor (n, 3, image_size, image_size)
+        pool : {"mean", "none"}
+            The mean over the patches, or all patches.
+        online : bool
+            The encoder that is trained, also where the objective evaluates another (JEPA's
+            target encoder).
+
+        Returns
+        -------
+        tensor (n, width), or (n, N, width)
+        """
+        if pool not in ("mean", "none"):
+            raise ValueError(f"pool must be mean or none, got {pool!r}")
+        tokens = (self.encoder if online else self.evaluated)(images)
+        return tokens.mean(1) if pool == "mean" else tokens
+
+    @property
+    def evaluated(self):
+        """The encoder that stands for the model after training."""
+        return self.encoder
+
+    def after_step(self, progress):
+        """For the trainer to call after each step; `progress` is the share of steps before it."""
+
+
+class MAE(Objective):
+    """Predict the masked patches' pixels; mean squared error.
+
+    Parameters
+    ----------
+    config : Config
+    seed : int
+    normalise : bool
+        Give each patch of the target mean 0 and variance 1 first, as the recipe does.
+    """
+
+    def __init__(self, config, seed=0, normalise=True):
+        super().__init__(config, config.pixels, seed)
+        self.normalise = normalise
+
+    def target_at(self, images, masked):
+        """The masked patches' pixels, (n, m, 3 * patch_size * patch_size)."""
+        target = pick(patchify(images, self.config.patch_size), masked)
+        if self.normalise:
+            # (target - mean) / (variance + 1e-6)^(1/2) with the unbiased variance, in one pass
+            ratio = 1 - 1 / self.config.pixels
+            normal = functional.layer_norm(target, target.shape[-1:], eps=1e-6 * ratio)
+            target = normal * ratio**0.5
+        return target
+
+    def distance(self, predicted, target):
+        """Mean squared error, a scalar tensor."""
+        return functional.mse_loss(predicted, target)
+
+
+class JEPA(Objective):
+    """Predict what a slower copy of the encoder makes of the whole image; smooth L1.
+
+    The target encoder's weights follow the encoder's as an exponential moving average and have no
+    gradient. Its tokens are normalised without learned scales.
+
+    Parameters
+    ----------
+    config : Config
+    seed : int
+    momentum : pair of float
+        Of the average, at the start and at the end of training; linear between.
+    """
+
+    def __init__(self, config, seed=0, momentum=(0.996, 1.0)):
+        super().__init__(config, config.width, seed)
+        both = _validate.array("momentum", momentum)
+        if both.shape != (2,):
+            raise ValueError(f"momentum must be two numbers, got shape {both.shape}")
+        _validate.where("momentum", both, (both >= 0) & (both <= 1), "must lie in [0, 1]")
+        self.momentum = tuple(float(m) for m in both)
+        self.target = copy.deepcopy(self.encoder).requires_grad_(False)
+
+    def target_at(self, images, masked):
+        """The target encoder's normalised tokens at the masked patches, (n, m, width)."""
+        target = pick(self.target(images), masked)
+        return functional.layer_norm(target, target.shape[-1:])
+
+    def distance(self, predicted, target):
+        """Smooth L1 with its bend at 1, a scalar tensor."""
+        return functional.smooth_l1_loss(predicted, target)
+
+    @property
+    def evaluated(self):
+        return self.target
+
+    @torch.no_grad()
+    def after_step(self, progress):
+        """Move the target encoder: target <- m target + (1 - m) encoder.
+
+        Parameters
+        ----------
+        progress : float
+            Share of the training that came before this step, in [0, 1]: step / steps, from 0.
+        """
+        start, end = self.momentum
+        momentum = start + (end - start) * progress
+        slow, fast = list(self.target.parameters()), list(self.encoder.parameters())
+        torch._foreach_lerp_(slow, fast, 1 - momentum)
+
+
+def workers(count):
+    """A pool of `count` Python threads for `accumulate`, each with one thread of torch."""
+    count = _validate.integer("count", count)
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+
+def accumulate(objective, images, keep, masked, part, pool):
+    """Loss and gradients of a batch, in parts that the workers share out: for CPUs.
+
+    Threads that each take whole parts spend no time on waiting for each other at every operation,
+    and small parts stay in the caches. The gradients do not depend on the number of workers, not
+    even in their last bits.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its parameters' `grad` is replaced.
+    images, keep, masked : tensors (n, ...)
+        As for the objective.
+    part : int
+        Images at a time, >= 1.
+    pool : ThreadPoolExecutor
+        Of `workers`.
+
+    Returns
+    -------
+    float
+        The mean loss of the batch.
+    """
+    part = _validate.integer("part", part)
+    threads = torch.get_num_threads()
+    trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+
+    def work(piece):
+        loss = objective(*piece) * (len(piece[0]) / len(images))
+        return loss.detach(), torch.autograd.grad(loss, trained)
+
+    pieces = zip(images.split(part), keep.split(part), masked.split(part), strict=True)
+    # this thread only adds up: threads of its own would wait for work where the workers compute
+    torch.set_num_threads(1)
+    try:
+        # the pool answers in the order of the parts, so that the sums are always the same
+        answers = pool.map(work, pieces)
+        total, sums = next(answers)
+        for loss, gradients in answers:
+            total = total + loss
+            torch._foreach_add_(sums, gradients)
+    finally:
+        torch.set_num_threads(threads)
+    for parameter, gradient in zip(trained, sums, strict=True):
+        parameter.grad = gradient
+    return float(total)

@@ -1,0 +1,134 @@
+"""How alike two representations of the same images are: mean CCA, linear CKA, chance levels.
+
+Both compare the rows of x (n, p) and y (n, q), representations of n images. Codes in use differ in
+thresholds and regularisation, and so in their numbers; here canonical correlations are plain
+singular values after a cut of the numerical rank, and their mean is not weighted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from jepabook import _validate
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """A similarity and what independent representations would show.
+
+    Attributes
+    ----------
+    value : float
+        Between 0 and 1.
+    chance : float
+        For CCA the limit, as n, p and q grow in proportion, for independent Gaussian
+        representations of these ranks; for CKA the exact mean over all pairings of the rows.
+    ranks : (int, int) or None
+        For CCA, numerical ranks of the centred representations.
+    """
+
+    value: float
+    chance: float
+    ranks: tuple | None = None
+
+
+def mean_cca(x, y, tolerance=1e-6, device="cpu"):
+    """The mean of the canonical correlations.
+
+    Parameters
+    ----------
+    x, y : arrays or tensors (n, p), (n, q)
+    tolerance : float
+        Singular values of a centred representation below this share of its largest are cut.
+    device : torch device
+
+    Returns
+    -------
+    Similarity
+        The mean is over min(ranks) correlations. NaN where a representation is constant.
+    """
+    tolerance = _validate.number("tolerance", _validate.open_unit("tolerance", tolerance))
+    bases = [_basis(view, tolerance) for view in _centred(x, y, device)]
+    ranks = tuple(basis.shape[1] for basis in bases)
+    if min(ranks) == 0:
+        return Similarity(np.nan, np.nan, ranks)
+    correlations = torch.linalg.svdvals(bases[0].mT @ bases[1]).clamp(max=1.0)
+    # centring takes one of the n dimensions
+    return Similarity(float(correlations.mean()), chance_of_cca(*ranks, len(x) - 1), ranks)
+
+
+def linear_cka(x, y, device="cpu"):
+    """Centred kernel alignment with linear kernels, |Y'X|^2 / (|X'X| |Y'Y|) (Frobenius norms).
+
+    Parameters and results as for `mean_cca`, without a cut and without ranks. Kornblith et al.
+    (2019).
+    """
+    x, y = _centred(x, y, device)
+    scale = torch.linalg.matrix_norm(_smaller_gram(x)) * torch.linalg.matrix_norm(_smaller_gram(y))
+    if scale == 0:
+        return Similarity(np.nan, np.nan)
+    value = (y.mT @ x).square().sum() / scale
+    chance = x.square().sum() * y.square().sum() / ((len(x) - 1) * scale)
+    return Similarity(float(value), float(chance))
+
+
+def chance_of_cca(p, q, n, nodes=4000):
+    """Mean canonical correlation of independent Gaussians of ranks p and q in n dimensions.
+
+    The limit law of the squared correlations is Wachter's (1980): density
+    sqrt((b - s)(s - a)) / (2 pi c s (1 - s)) between a and b, c = min(p, q) / n, and mass at 1
+    where p + q > n. For p = q much smaller than n the mean is 0.85 sqrt(p / n).
+
+    Parameters
+    ----------
+    p, q, n : int
+        Ranks, at most n.
+
+    Returns
+    -------
+    float
+    """
+    p, q = sorted((_validate.integer("p", p), _validate.integer("q", q)))
+    n = _validate.integer("n", n, least=q)
+    small, large = p / n, q / n
+    if q == n:
+        return 1.0
+    edges = (
+        small**0.5 * (1 - large) ** 0.5 + np.array([-1, 1]) * (large * (1 - small)) ** 0.5
+    ) ** 2
+    # s = middle + half cos(angle) takes both square roots into sin^2
+    angle = np.pi * (np.arange(nodes) + 0.5) / nodes
+    half = (edges[1] - edges[0]) / 2
+    s = edges.mean() + half * np.cos(angle)
+    density = (half * np.sin(angle)) ** 2 / (2 * np.pi * small * s * (1 - s))
+    at_one = max(0.0, (p + q - n) / p)
+    return float((density * np.sqrt(s)).mean() * np.pi + at_one)
+
+
+def _centred(x, y, device):
+    """x and y as float64 tensors (n, p), (n, q) with columns of mean 0."""
+    views = []
+    for name, view in (("x", x), ("y", y)):
+        view = torch.as_tensor(view, device=device).to(torch.float64)
+        if view.ndim != 2 or view.shape[0] < 2 or view.shape[1] < 1:
+            raise ValueError(f"{name} must have shape (n > 1, features), got {tuple(view.shape)}")
+        if not torch.isfinite(view).all():
+            raise ValueError(f"{name} must be finite, got a NaN or an infinity")
+        centred = view - view.mean(0)
+        rounding = len(view) * torch.finfo(view.dtype).eps * view.abs().amax(0)
+        views.append(centred * (centred.abs().amax(0) > rounding))
+    if len(views[0]) != len(views[1]):
+        raise ValueError(f"x and y must have one row per image, got {len(x)} and {len(y)}")
+    return views
+
+
+def _basis(view, tolerance):
+    """An orthonormal basis (n, rank) of the columns."""
+    left, values, _ = torch.linalg.svd(view, full_matrices=False)
+    return left[:, values > tolerance * values[0]]
+
+
+def _smaller_gram(view):
+    """X'X or XX', whichever is smaller: their norms are the same."""
+    return view.mT @ view if view.shape[1] <= len(view) else view @ view.mT
