@@ -12,6 +12,20 @@ SCIKIT_IMAGE = ("astronaut", "chelsea", "coffee", "rocket")
 SCIKIT_LEARN = ("china", "flower")
 
 
+def colour():
+    """The photographs as they are shipped.
+
+    Returns
+    -------
+    dict of str to uint8 ndarray (height, width, 3)
+    """
+    from skimage import data
+    from sklearn.datasets import load_sample_image
+
+    shipped = {name: getattr(data, name)() for name in SCIKIT_IMAGE}
+    return shipped | {name: load_sample_image(f"{name}.jpg") for name in SCIKIT_LEARN}
+
+
 def load():
     """The photographs in grey.
 
@@ -20,13 +34,9 @@ def load():
     dict of str to ndarray (height, width)
         Luminance between 0 and 1.
     """
-    from skimage import data
     from skimage.color import rgb2gray
-    from sklearn.datasets import load_sample_image
 
-    colour = {name: getattr(data, name)() for name in SCIKIT_IMAGE}
-    colour |= {name: load_sample_image(f"{name}.jpg") for name in SCIKIT_LEARN}
-    return {name: rgb2gray(image) for name, image in colour.items()}
+    return {name: rgb2gray(image) for name, image in colour().items()}
 
 
 def stereo_pair():
