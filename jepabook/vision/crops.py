@@ -1,0 +1,80 @@
+"""Square crops at many scales from photographs, for training and testing from disjoint regions."""
+
+import numpy as np
+
+from jepabook import _validate
+from jepabook.vision.decoding import shrunk
+
+SPLITS = ("train", "test")
+TEST_SHARE = 0.25  # of every photograph's columns, the last ones
+BINS_PER_OCTAVE = 2  # of the label scale
+
+
+def region(image, split):
+    """The part of a photograph (height, width, 3) that a split is cut from; a view.
+
+    A vertical cut gives the last quarter of the columns to the test split.
+    """
+    cut = image.shape[1] - round(TEST_SHARE * image.shape[1])
+    return image[:, cut:] if split == "test" else image[:, :cut]
+
+
+def cut(images, size, count, rng, split="train", largest=None):
+    """Crops with sides log-uniform between `size` and what the region allows, shrunk to `size`.
+
+    Places are uniform, and the photographs take turns.
+
+    Parameters
+    ----------
+    images : sequence of uint8 arrays (height, width, 3)
+    size : int
+        Pixels along a side.
+    count : int
+        Crops.
+    rng : numpy Generator
+        The first n crops of a longer call are those of a call for n.
+    split : {"train", "test"}
+    largest : int or None
+        Sides at most, in the photograph's pixels; None: the shorter side of the region. One value
+        for both splits gives both the same scales.
+
+    Returns
+    -------
+    pixels : uint8 ndarray (count, size, size, 3)
+    photograph, scale : int64 ndarrays (count,)
+        Which photograph, and floor(2 log2(side / size)).
+
+    Raises
+    ------
+    ValueError
+        If a region is smaller than `size`, or an argument is not of these kinds.
+    """
+    from PIL import Image
+
+    size, count = _validate.integer("size", size), _validate.integer("count", count)
+    regions = [np.ascontiguousarray(region(image, one_of_splits(split))) for image in images]
+    shortest = np.array([min(image.shape[:2]) for image in regions])
+    if size > shortest.min():
+        raise ValueError(
+            f"size must be at most {shortest.min()}, the {split} region's side, got {size}"
+        )
+    if largest is not None:
+        shortest = np.minimum(shortest, _validate.integer("largest", largest, least=size))
+    photograph = np.arange(count) % len(regions)
+    u, x, y = rng.random((count, 3)).T
+    most = shortest[photograph]
+    side = np.floor(size * ((most + 1) / size) ** u).astype(int).clip(size, most)
+    pixels = np.empty((count, size, size, 3), np.uint8)
+    for row, (which, s) in enumerate(zip(photograph, side, strict=True)):
+        image = regions[which]
+        top, left = int(y[row] * (len(image) - s + 1)), int(x[row] * (image.shape[1] - s + 1))
+        pixels[row] = shrunk(Image.fromarray(image[top : top + s, left : left + s]), size)
+    scale = np.floor(BINS_PER_OCTAVE * np.log2(side / size)).astype(np.int64)
+    return pixels, photograph, scale
+
+
+def one_of_splits(split):
+    """`split` if it is one, or ValueError."""
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
+    return split

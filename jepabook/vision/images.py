@@ -1,0 +1,250 @@
+"""Sets of small colour pictures from three sources: photographs, dead leaves, converted folders."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jepabook import _validate
+from jepabook import photographs as shipped
+from jepabook.vision import crops, leaves, stored
+from jepabook.vision.convert import convert
+
+__all__ = [
+    "ImageSet",
+    "convert",
+    "dead_leaves",
+    "open_images",
+    "opened",
+    "photographs",
+    "resident",
+    "take",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Pictures and what is known of them.
+
+    Attributes
+    ----------
+    name : str
+    pixels : uint8 array or memmap (n, size, size, 3)
+        Red, green and blue.
+    labels : dict of str to int64 array (n,)
+        May be empty.
+    skipped : dict of str to int
+        How many images could not be used, by reason.
+    """
+
+    name: str
+    pixels: np.ndarray
+    labels: dict
+    skipped: dict
+
+    def __len__(self):
+        return len(self.pixels)
+
+    @property
+    def size(self):
+        """Pixels along a side."""
+        return self.pixels.shape[1]
+
+
+def photographs(size, count, seed, split="train", largest=None):
+    """Crops at many scales from the six photographs of scikit-image and scikit-learn.
+
+    The right quarter of every photograph is for testing, the rest for training, so that the two
+    splits share no pixel.
+
+    Parameters
+    ----------
+    size : int
+        Pixels along a side, at most 300 for training and 113 for testing.
+    count : int
+        Crops; the photographs take turns.
+    seed : int
+        The first n of a longer set are the set of n.
+    split : {"train", "test"}
+    largest : int or None
+        Pixels of the photograph along a crop's side at most; None: what the region allows, which
+        is less for testing.
+
+    Returns
+    -------
+    ImageSet
+        With the labels "photograph" (0 to 5) and "scale" (half-octaves of the crop's side over
+        `size`, rounded down).
+
+    Raises
+    ------
+    ValueError
+        In one line, if an argument is not of these kinds.
+    """
+    rng = _generator(seed, split)
+    images = list(shipped.colour().values())
+    pixels, photograph, scale = crops.cut(images, size, count, rng, split, largest)
+    return ImageSet(f"photos ({split})", pixels, {"photograph": photograph, "scale": scale}, {})
+
+
+def dead_leaves(size, count, seed, split="train", smallest=1.0, largest=None, palette=None):
+    """Discs that hide each other, with radii of density r^-3: pictures without a preferred scale.
+
+    Parameters
+    ----------
+    size, count : int
+        Pixels along a side, and pictures.
+    seed : int
+    split : {"train", "test"}
+        Independent pictures of the same law.
+    smallest, largest : float
+        Cut-offs of the radius in pixels; None for `largest` means `size`.
+    palette : uint8 array (m, 3) or None
+        Colours of leaves; None: uniform in the RGB cube.
+
+    Returns
+    -------
+    ImageSet
+        With the label "leaves", how many are seen.
+
+    Raises
+    ------
+    ValueError
+        In one line, if an argument is not of these kinds.
+    """
+    rng = _generator(seed, split)
+    pixels, seen = leaves.draw(size, count, rng, smallest, largest, palette)
+    return ImageSet(f"leaves ({split})", pixels, {"leaves": seen}, {})
+
+
+def opened(folder, split=None, verify=False):
+    """A folder that `convert` made; its pixels stay on the disk, memory-mapped.
+
+    Parameters
+    ----------
+    folder : path
+    split : {"train", "test"} or None
+        None for all images, those for testing last.
+    verify : bool
+        Whether to compare the checksums, which reads everything.
+
+    Returns
+    -------
+    ImageSet
+        With the label "class", if the source had labels.
+
+    Raises
+    ------
+    ValueError
+        In one line, with the file, if the folder is unfinished, damaged or holds no such images.
+    """
+    if split is not None:
+        crops.one_of_splits(split)
+    pixels, labels, facts = stored.read(folder, verify)
+    part = {None: slice(None), "train": slice(facts["train"]), "test": slice(facts["train"], None)}
+    pixels, labels = pixels[part[split]], labels[part[split]]
+    if not len(pixels):
+        raise ValueError(f"{folder} must hold images for {split}, got none")
+    skipped = {reason: entry["count"] for reason, entry in facts["skipped"].items()}
+    name = facts["name"] if split is None else f"{facts['name']} ({split})"
+    return ImageSet(name, pixels, {"class": labels} if facts["labelled"] else {}, skipped)
+
+
+def open_images(words, size, count, seed, split="train"):
+    """The images that a command's words name.
+
+    Parameters
+    ----------
+    words : str or path
+        "photos", "leaves" (in colours from the photographs), or a folder that `convert` made.
+    size : int
+        Pixels along a side; a folder must have been converted to it.
+    count : int or None
+        Images. From a folder so many are chosen at random, None takes all and copies none.
+    seed : int
+    split : {"train", "test"}
+
+    Returns
+    -------
+    ImageSet
+
+    Raises
+    ------
+    ValueError
+        In one line, if there are no such images.
+    """
+    rng = _generator(seed, split)
+    if str(words) == "photos":
+        return photographs(size, count, seed, split)
+    if str(words) == "leaves":
+        # the part of the photographs that "photos" trains on
+        seen = [crops.region(image, "train") for image in shipped.colour().values()]
+        palette = np.concatenate([image[::8, ::8].reshape(-1, 3) for image in seen])
+        return dead_leaves(size, count, seed, split, palette=palette)
+    if not Path(words).exists():
+        raise ValueError(f"images must be 'photos', 'leaves' or a folder, got {str(words)!r}")
+    images, size = opened(words, split), _validate.integer("size", size)
+    if images.size != size:
+        raise ValueError(f"{words} must hold images of {size} pixels a side, got {images.size}")
+    if count is None:
+        return images
+    count = _validate.integer("count", count)
+    if count > len(images):
+        raise ValueError(
+            f"count must be at most {len(images)}, all of {words}'s {split} images, got {count}"
+        )
+    rows = np.sort(rng.choice(len(images), count, replace=False))
+    labels = {name: values[rows] for name, values in images.labels.items()}
+    return ImageSet(images.name, images.pixels[rows], labels, images.skipped)
+
+
+def resident(pixels, device, share=0.5):
+    """`pixels` on a CUDA device if they fit, else as they are.
+
+    Parameters
+    ----------
+    pixels : uint8 array or memmap (n, size, size, 3)
+    device : torch.device or str
+    share : float
+        Of the device's free memory that they may take, in (0, 1).
+
+    Returns
+    -------
+    uint8 torch tensor (n, size, size, 3) on the device, or `pixels`
+    """
+    import torch
+
+    share = _validate.number("share", _validate.open_unit("share", share))
+    device = torch.device(device)
+    if device.type != "cuda" or pixels.nbytes > share * torch.cuda.mem_get_info(device)[0]:
+        return pixels
+    there = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(pixels), 8192):  # a memory-mapped array never is in memory whole
+        there[start : start + 8192] = torch.from_numpy(np.array(pixels[start : start + 8192]))
+    return there
+
+
+def take(pixels, rows, device):
+    """Some pictures of what `resident` returned, on the device.
+
+    Parameters
+    ----------
+    pixels : uint8 array, memmap or tensor (n, size, size, 3)
+    rows : int64 torch tensor (m,)
+        On any device.
+    device : torch.device or str
+
+    Returns
+    -------
+    uint8 torch tensor (m, size, size, 3)
+    """
+    import torch
+
+    if isinstance(pixels, torch.Tensor):
+        return pixels[rows.to(pixels.device)].to(device)
+    return torch.from_numpy(pixels[rows.cpu().numpy()]).to(device)
+
+
+def _generator(seed, split):
+    seed = _validate.integer("seed", seed, least=0)
+    return np.random.default_rng([seed, crops.SPLITS.index(crops.one_of_splits(split))])
