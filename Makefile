@@ -10,6 +10,9 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 PYTEST := $(PY) -m pytest -n $(JOBS)
+# the exact versions; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
+CONSTRAINTS ?= constraints.txt
+BROWSER_TESTS := tests/test_site.py tests/test_explorer.py
 
 # one thread a process: parallel kernels and test workers would fight for the cores
 export OMP_NUM_THREADS := 1
@@ -23,7 +26,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book site test lab execute benchmark clean install
+.PHONY: help book site test links lab execute benchmark clean install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,7 +35,7 @@ install: $(STAMP) ## make .venv and fill it, once
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jepabook needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[symbolic,vision,book,test]'
+	$(PY) -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %) --editable '.[symbolic,vision,book,test]'
 	@touch $@
 
 book: $(STAMP) ## run every notebook in a fresh kernel and build the site from the results
@@ -43,10 +46,13 @@ site: $(STAMP) ## build the site from the outputs that are committed, without ru
 
 test: $(STAMP) ## lint, unit tests, notebooks against their outputs, strict site, browser tests
 	$(PY) -m ruff check .
-	$(PYTEST) --dist loadscope tests --ignore tests/test_site.py
-	IPYTHONDIR='$(CURDIR)/_build/ipython' $(PYTEST) --dist loadscope --nbval --nbval-current-env notebooks
+	$(PYTEST) --dist loadscope tests $(BROWSER_TESTS:%=--ignore %)
+	IPYTHONDIR='$(CURDIR)/_build/ipython' $(PYTEST) --dist loadscope -p tools.kernel_memory --nbval --nbval-current-env notebooks
 	@$(PY) -m tools.book site
-	$(PYTEST) tests/test_site.py
+	$(PYTEST) $(BROWSER_TESTS)
+
+links: site ## ask every link that leaves the book (needs the network)
+	@$(PY) -m tools.weblinks
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab --notebook-dir notebooks

@@ -1,8 +1,40 @@
-"""Hypothesis: no deadline (machines differ), and in CI the same examples every time."""
+"""Hypothesis: no deadline (machines differ), and in CI the same examples every time.
+
+And what the browser tests share: the built site, served, and a browser.
+"""
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("book", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("book")
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The address of the site, if it is the site of the present sources."""
+    from tools import audit, book
+    from tools.notebooks import ROOT
+
+    about = book.build_of(ROOT)
+    if about is None:
+        pytest.fail("there is no site in _build/html: run `make site` or `make book` first")
+    if about["sources"] != book.fingerprint(ROOT):
+        pytest.fail("the site in _build/html is older than its sources: run `make site` again")
+    with audit.served(ROOT / "_build" / "html") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    from tools import audit
+
+    with sync_playwright() as playwright:
+        chromium = audit.launch(playwright)
+        yield chromium
+        chromium.close()

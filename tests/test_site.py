@@ -7,33 +7,13 @@ than its sources fails every test. Screenshots of every page go to `_build/scree
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tools import audit, book
+from tools import audit
 from tools.notebooks import ROOT, toc_entries
 
 HTML = ROOT / "_build" / "html"
 SCREENSHOTS = ROOT / "_build" / "screenshots"
-
-
-@pytest.fixture(scope="session")
-def site():
-    """The address of the site, if it is the site of the present sources."""
-    about = book.build_of(ROOT)
-    if about is None:
-        pytest.fail("there is no site in _build/html: run `make site` or `make book` first")
-    if about["sources"] != book.fingerprint(ROOT):
-        pytest.fail("the site in _build/html is older than its sources: run `make site` again")
-    with audit.served(HTML) as address:
-        yield address
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = audit.launch(playwright)
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

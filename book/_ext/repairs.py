@@ -1,4 +1,4 @@
-"""Two small repairs that the book needs of its builders.
+"""Three small repairs that the book needs of its builders.
 
 Links: `[text](other.ipynb#name)` reaches every target of the other page. MyST looks among the slugs
 of that page's headings only; this adds its explicit targets, rows of a table, equations and
@@ -7,6 +7,9 @@ theorems among them, so that a link has one form, which works on the site and in
 Markup: docutils calls the bibliography a list without calling its entries items, which screen
 readers cannot follow; sphinx-proof and sphinx-exercise give one id to every proof of a page and to
 the inside of every box.
+
+Launch buttons: the theme stops with an error where they are asked for and no repository is named;
+this takes them off instead.
 """
 
 import re
@@ -32,7 +35,14 @@ def mend_markup(app, pagename, templatename, context, doctree) -> None:
         context["body"] = SHARED_ID.sub("", LIST_ROLE.sub("", context["body"]))
 
 
+def launch_from_a_repository(app, config) -> None:
+    """Keep the launch buttons only if there is a repository to launch from."""
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options.pop("launch_buttons", None)
+
+
 def setup(app) -> dict:
+    app.connect("config-inited", launch_from_a_repository)
     app.connect("doctree-read", note_targets)
     app.connect("html-page-context", mend_markup)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
