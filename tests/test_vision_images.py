@@ -22,7 +22,7 @@ pytest.importorskip("PIL")
 from PIL import Image
 
 from jepabook import photographs
-from jepabook.vision import crops, decoding, images, leaves, stored
+from jepabook.vision import crops, decoding, files, images, leaves, stored
 from jepabook.vision.convert import convert, main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -482,8 +482,8 @@ def test_a_finished_folder_is_left_alone_and_foreign_ones_are_refused(source, tm
 
 
 def test_two_conversions_do_not_share_a_folder(source, tmp_path):
-    with stored.alone(tmp_path / "small"):
-        assert "in use by another conversion" in refused(run, source, tmp_path / "small")
+    with files.alone(tmp_path / "small"):
+        assert "in use by another process" in refused(run, source, tmp_path / "small")
     run(source, tmp_path / "small")
 
 

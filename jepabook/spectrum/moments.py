@@ -1,10 +1,10 @@
-"""First and second moments of pairs (x, y) in one pass, in float64, mergeable.
+"""First and second moments of rows x and of pairs (x, y) in one pass, in float64.
 
-`Sums` adds up products about a shift, the mean of its first block, so that a mean much larger than
-the spread costs no digits. (Should later blocks lie elsewhere, the spread itself is that large: a
-first block of b in n rows brings rounding errors up to at most n/b times those of sums about the
-mean.) Closed, they are `Moments` about the mean, which merge by the formula of Chan, Golub and
-LeVeque (1983).
+`Gram`, for x, and `Sums`, for pairs, add up products about a shift, the mean of their first block,
+so that a mean much larger than the spread costs no digits. (Should later blocks lie elsewhere, the
+spread itself is that large: a first block of b in n rows brings rounding errors up to at most n/b
+times those of sums about the mean.) Closed, those of pairs are `Moments` about the mean, which
+merge by the formula of Chan, Golub and LeVeque (1983).
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ class Moments:
         self.count = total
 
 
-class Sums:
-    """Sums of products of pairs that come in blocks.
+class Gram:
+    """Sums of products of rows that come in blocks.
 
     Parameters
     ----------
@@ -62,35 +62,62 @@ class Sums:
 
     def __init__(self, width, machine):
         self.machine, self.count, self.shift = machine, 0, None
-        self.x, self.y, self.yy = (machine.zeros(width) for _ in range(3))
-        self.xx, self.yx = machine.zeros(width, width), machine.zeros(width, width)
+        self.x, self.xx = machine.zeros(width), machine.zeros(width, width)
+
+    def add(self, rows):
+        """Take in rows, a NumPy array (n, d) of any real type; returns them less the shift."""
+        if self.shift is None:
+            self.shift = first_mean(rows, self.machine)
+        rows = self.machine.centred(0, rows, self.shift)
+        self.machine.add_gram(self.xx, rows)
+        self.x += self.machine.sums(rows)
+        self.count += len(rows)
+        return rows
+
+    def close(self):
+        """Count, mean and sums of products about it: the sums are used up."""
+        x = self.x / self.count
+        self.machine.mirror(self.xx)
+        self.machine.add_outer(self.xx, -self.x, x)
+        return self.count, self.shift + x, self.xx
+
+
+class Sums:
+    """Sums of products of pairs that come in blocks; parameters as for `Gram`."""
+
+    def __init__(self, width, machine):
+        self.machine, self.gram, self.shift = machine, Gram(width, machine), None
+        self.y, self.yy = machine.zeros(width), machine.zeros(width)
+        self.yx = machine.zeros(width, width)
+
+    @property
+    def count(self):
+        return self.gram.count
 
     def add(self, x, y):
         """Take in rows x and y, NumPy arrays (n, d) of any real type."""
         if self.shift is None:
-            means = (view.mean(0, dtype=np.float64) for view in (x, y))
-            self.shift = tuple(self.machine.array(mean) for mean in means)
-        x, y = (self.machine.centred(i, view, self.shift[i]) for i, view in enumerate((x, y)))
-        self.machine.add_gram(self.xx, x)
+            self.shift = first_mean(y, self.machine)
+        x, y = self.gram.add(x), self.machine.centred(1, y, self.shift)
         self.machine.add_product(self.yx, y, x)
-        self.x += self.machine.sums(x)
         self.y += self.machine.sums(y)
         self.yy += self.machine.squares(y)
-        self.count += len(x)
 
     def finite(self):
         """Whether no sum of squares has met NaN or grown beyond what can still be added up."""
-        squares = self.machine.numpy(self.yy + self.xx.diagonal())
+        squares = self.machine.numpy(self.yy + self.gram.xx.diagonal())
         return bool((squares < LARGEST**2).all())
 
     def moments(self):
         """Close the sums: they are used up."""
-        x, y = self.x / self.count, self.y / self.count
-        self.machine.mirror(self.xx)
-        self.machine.add_outer(self.xx, -self.x, x)
+        x, y = self.gram.x / self.count, self.y / self.count
         self.machine.add_outer(self.yx, -self.y, x)
-        means = (shift + mean for shift, mean in zip(self.shift, (x, y), strict=True))
-        return Moments(self.count, *means, self.xx, self.yx, self.yy - self.y * y)
+        count, mean_x, xx = self.gram.close()
+        return Moments(count, mean_x, self.shift + y, xx, self.yx, self.yy - self.y * y)
+
+
+def first_mean(rows, machine):
+    return machine.array(rows.mean(0, dtype=np.float64))
 
 
 class Groups:
@@ -106,7 +133,7 @@ class Groups:
     most : int
         Largest number of groups, even. After a merger there are half of them and one more.
     machine : object
-        As for `Sums`.
+        As for `Gram`.
     """
 
     def __init__(self, rows, most, machine):

@@ -48,15 +48,18 @@ def among_processes():
 
 
 @contextmanager
-def under_torchrun():
-    """Join the processes that ``torchrun`` started, if it did; yields this one's `Share`."""
+def under_torchrun(device="auto"):
+    """Join the processes that ``torchrun`` started, if it did; yields this one's `Share`.
+
+    They meet on their GPUs where torch sees some, unless `device` is "cpu".
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Share()
         return
     import torch
     from torch import distributed
 
-    gpu = torch.cuda.is_available() and distributed.is_nccl_available()
+    gpu = device != "cpu" and torch.cuda.is_available() and distributed.is_nccl_available()
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     distributed.init_process_group("nccl" if gpu else "gloo")

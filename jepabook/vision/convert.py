@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from jepabook import _validate
-from jepabook.vision import sources, stored
+from jepabook.vision import files, sources, stored
 from jepabook.vision.decoding import Skipped, decoded, quiet
 
 CHUNK = 256  # images between two journals
@@ -86,7 +86,7 @@ def convert(
     jpeg = features.version("libjpeg_turbo") or features.version("jpg")
     decoder = {"pillow": metadata.version("pillow"), "jpeg": jpeg}
     identity = {"source": images.facts, "size": size, "test_every": test_every, "decoder": decoder}
-    with stored.alone(folder):
+    with files.alone(folder):
         facts = stored.facts_of(folder)
         if facts is not None:
             stored.refuse_other(folder, facts.get("identity"), identity)

@@ -99,7 +99,9 @@ def kept_patches(patches, share):
 PRESETS = {
     # trains for some hundred steps in half a minute on two cores
     "toy": Config(32, 4, 128, 4, 4, 64, 2, 2),
-    # minutes on two cores
+    # the patches of the sizes below, in an hour on two cores
+    "tiny": Config(64, 8, 128, 4, 4, 64, 2, 2),
+    # some hours on two cores
     "small": Config(64, 8, 192, 6, 3, 96, 3, 3),
     # a GPU; the predictor is half as wide as the encoder, as I-JEPA's of ViT-B
     "vit-s/8": Config(64, 8, 384, 12, 6, 192, 6, 6),
@@ -108,7 +110,7 @@ PRESETS = {
 
 
 def preset(name):
-    """The Config called `name`: toy, small, vit-s/8 or vit-b/8; ValueError for other names."""
+    """The Config called `name`, a key of PRESETS; ValueError for other names."""
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]

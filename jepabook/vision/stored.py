@@ -5,17 +5,15 @@ grow in files that end in ``.part``, and ``journal.json`` tells how much of them
 killed process wrote after its last journal is written over by the next one.
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import zlib
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from jepabook.spectrum import sources
+from jepabook.vision import files
 
 FORMAT = 1
 FACTS, JOURNAL = "images.json", "journal.json"
@@ -54,7 +52,7 @@ def read(folder, verify=False):
         if (folder / JOURNAL).exists():
             raise ValueError(f"{folder} is unfinished: run the same jepabook.vision.convert again")
         raise ValueError(f"{folder} must be made by jepabook.vision.convert: no {FACTS} in it")
-    facts = _json(folder / FACTS)
+    facts = files.read_json(folder / FACTS)
     try:
         size, count = facts["identity"]["size"], facts["images"]
         shapes = {"pixels": (count, size, size, 3), "labels": (count,)}
@@ -77,7 +75,7 @@ def read(folder, verify=False):
             )
         if path.stat().st_size != array.offset + array.nbytes:
             raise ValueError(f"{path} is damaged: its length is wrong")
-        if verify and sha256(path) != sums[name]:
+        if verify and files.sha256(path) != sums[name]:
             raise ValueError(f"{path} is damaged: its checksum is not the one in {FACTS}")
         arrays.append(array)
     return arrays[0], np.array(arrays[1]), facts
@@ -105,15 +103,15 @@ class Growing:
         self.journal = {"format": FORMAT, "identity": identity, "seen": 0, "state": None}
         self.journal |= {"rows": [0, 0], "crc": empty, "skipped": {}, "modes": {}}
         if not (self.folder / JOURNAL).exists():
-            foreign = {path.name for path in self.folder.iterdir()} - {_temporary(JOURNAL)}
+            foreign = {path.name for path in self.folder.iterdir()} - {files.temporary(JOURNAL)}
             if foreign:
                 raise ValueError(f"{folder} must be empty or new, got {min(foreign)!r} in it")
-            write_json(self.folder / JOURNAL, self.journal)
+            files.write_json(self.folder / JOURNAL, self.journal)
         else:
             self._go_on()
 
     def _go_on(self):
-        journal = _json(self.folder / JOURNAL)
+        journal = files.read_json(self.folder / JOURNAL)
         if set(journal) != set(self.journal) or journal["format"] != FORMAT:
             raise ValueError(f"{self.folder / JOURNAL} is damaged: delete {self.folder}")
         refuse_other(self.folder, journal["identity"], self.journal["identity"])
@@ -148,11 +146,11 @@ class Growing:
                 with self._open(name) as file:
                     file.seek(len(self._header(name, 0)) + self._length(name))
                     file.write(data)
-                    _to_disk(file)
+                    files.to_disk(file)
                 crc[name] = zlib.crc32(data, crc[name])
         rows = [self.journal["rows"][0] + len(chosen[0]), self.journal["rows"][1] + len(chosen[2])]
         self.journal |= {"rows": rows, "crc": crc, **journal}
-        write_json(self.folder / JOURNAL, self.journal)
+        files.write_json(self.folder / JOURNAL, self.journal)
 
     def finish(self, facts):
         """Turn the parts into the finished folder; returns what ``images.json`` holds."""
@@ -169,14 +167,14 @@ class Growing:
                 file.truncate(file.tell())
                 file.seek(0)
                 file.write(header)
-                _to_disk(file)
-            sums[name] = sha256(self._path(name))
+                files.to_disk(file)
+            sums[name] = files.sha256(self._path(name))
         for name in ARRAYS:
             os.replace(self._path(name), self.folder / f"{name}.npy")
         facts = {"format": FORMAT, "images": train + test, "train": train, "test": test} | facts
         told = {name: self.journal[name] for name in ("identity", "skipped", "modes")}
         facts |= told | {"sha256": sums}
-        write_json(self.folder / FACTS, facts)
+        files.write_json(self.folder / FACTS, facts)
         tidy(self.folder)
         return facts
 
@@ -207,7 +205,7 @@ def tidy(folder):
     for name in (*(f"{part}.npy.part" for part in PARTS), JOURNAL):
         (Path(folder) / name).unlink(missing_ok=True)
     for name in (JOURNAL, FACTS):
-        (Path(folder) / _temporary(name)).unlink(missing_ok=True)
+        (Path(folder) / files.temporary(name)).unlink(missing_ok=True)
 
 
 def refuse_other(folder, found, wanted):
@@ -222,53 +220,10 @@ def refuse_other(folder, found, wanted):
         )
 
 
-@contextmanager
-def alone(folder):
-    """Hold a folder, made if need be, for one process; ValueError where another one does."""
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} must be a folder, got a file")
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder} is in use by another conversion: wait for it") from None
-        yield
-    finally:
-        os.close(handle)
-
-
-def sha256(path):
-    """The checksum of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def facts_of(folder):
     """What ``images.json`` holds, None where there is none; ValueError where it is damaged."""
     path = Path(folder) / FACTS
-    return _json(path) if path.exists() else None
-
-
-def write_json(path, facts):
-    """Write JSON whole or not at all, also when the machine stops."""
-    temporary = path.with_name(_temporary(path.name))
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(facts, file, indent=1)
-        _to_disk(file)
-    os.replace(temporary, path)
-
-
-def _json(path):
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        facts = None
-    if not isinstance(facts, dict):
-        raise ValueError(f"{path} is damaged: it is no JSON object")
-    return facts
+    return files.read_json(path) if path.exists() else None
 
 
 def _blocks(path, start, length):
@@ -280,12 +235,3 @@ def _blocks(path, start, length):
         while length and (block := file.read(min(BLOCK, length))):
             length -= len(block)
             yield block
-
-
-def _temporary(name):
-    return f".{name}"
-
-
-def _to_disk(file):
-    file.flush()
-    os.fsync(file.fileno())

@@ -1,0 +1,373 @@
+"""``python -m jepabook.vision.train --objective jepa --images photos --preset toy --out runs/a``.
+
+One loop for both objectives. After an interruption of any kind the same command goes on, and ends
+with the weights that it would have had without. Under ``torchrun --nproc-per-node N -m
+jepabook.vision.train ...`` N processes share every batch, and the disk that the folder is on.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import sys
+import time
+from contextlib import ExitStack, contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from jepabook import _validate, recorded
+from jepabook.spectrum.reading import ElsewhereError
+from jepabook.spectrum.share import Share, under_torchrun
+from jepabook.vision import files, images, model, objectives, recipes, runs
+from jepabook.vision.batches import Batches
+
+COUNT = 20_000  # images, where they are cut or drawn
+LOGGED = 10  # steps between two lines of the log
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that decides what a training ends with, but for the images.
+
+    Attributes
+    ----------
+    objective : {"jepa", "mae"}
+    config : model.Config
+    steps : int
+    batch : int
+        Images a step.
+    seed : int
+        Of weights, order, crops and masks.
+    rate : float or None
+        Peak of the learning rate; None for the recipe's at this batch.
+    crop : float
+        A crop's share of the picture at least; 1 for whole pictures.
+    part : int
+        Images at a time: gradients add up over the parts of a batch.
+    keep : int
+        How many models are kept beside the first: after steps in geometric progression.
+    """
+
+    objective: str
+    config: model.Config
+    steps: int
+    batch: int = 256
+    seed: int = 0
+    rate: float | None = None
+    crop: float = 0.3
+    part: int = 64
+    keep: int = 16
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "seed", "part", "keep"):
+            value = _validate.integer(name, getattr(self, name), least=int(name != "seed"))
+            object.__setattr__(self, name, value)
+        rate = recipes.recipe(self.objective).rate * self.batch / 256
+        if self.rate is not None:
+            rate = _validate.number("rate", _validate.positive("rate", self.rate))
+        object.__setattr__(self, "rate", rate)
+
+    @property
+    def kept(self):
+        """The steps after which a model is kept: 0, 1, ..., `steps`."""
+        powers = np.geomspace(1, self.steps, self.keep)
+        return sorted({0, self.steps, *np.rint(powers).astype(int).tolist()})
+
+    def logs(self, step):
+        """Whether the log has a line after `step` steps."""
+        return step % LOGGED == 0 or step == self.steps
+
+
+def train(
+    plan, pictures, folder, device="cpu", share=None, workers=1, save_every=60.0, progress=False
+):
+    """Train, or go on with a training.
+
+    Parameters
+    ----------
+    plan : Plan
+    pictures : images.ImageSet
+    folder : path
+        New, empty, or of the same plan and pictures.
+    device : str or torch device
+    share : Share or None
+        This process' place among those that train together; None: it is alone.
+    workers : int
+        On a CPU, threads; the result does not depend on them.
+    save_every : float
+        Seconds between two points from which a killed training can go on.
+    progress : bool
+        Whether to show a bar, if standard error is a terminal.
+
+    Returns
+    -------
+    dict
+        The log's last line.
+
+    Raises
+    ------
+    ValueError
+        In one line: the folder or a checkpoint in it is damaged or of another training, another
+        process trains there, sizes do not fit, the loss is no longer finite.
+    """
+    share, device = share or Share(), torch.device(device)
+    workers = _validate.integer("workers", workers)
+    save_every = _validate.number("save_every", _validate.non_negative("save_every", save_every))
+    size = plan.config.image_size
+    if pictures.size != size:
+        raise ValueError(f"images must have {size} pixels a side, got {pictures.size}")
+    if plan.batch % share.processes:
+        raise ValueError(f"batch must be a multiple of {share.processes}, got {plan.batch}")
+    # before the folder: a plan that does not fit the images is to leave no trace
+    batches = Batches(pictures.pixels, plan.config, plan.batch, plan.seed, plan.crop, device)
+    with ExitStack() as stack:
+        run = stack.enter_context(_folder(plan, pictures, folder, device, share))
+        recipe = recipes.recipe(plan.objective)
+        network = recipe.model(plan.config, plan.seed).to(device)
+        optimiser = torch.optim.AdamW(
+            model.decay_groups(network, 0.0), lr=0.0, betas=recipe.betas, fused=True
+        )
+        done = run.restore(network, optimiser)
+        gradients = stack.enter_context(_gradients(network, plan.part, device, share, workers))
+        training = _Training(plan, recipe, batches, network, optimiser, gradients, share)
+        _loop(training, run, done, save_every, progress)
+    return runs.log_of(folder)[-1]
+
+
+@dataclasses.dataclass
+class _Training:
+    """What a step needs."""
+
+    plan: Plan
+    recipe: recipes.Recipe
+    batches: Batches
+    network: objectives.Objective
+    optimiser: torch.optim.AdamW
+    gradients: object
+    share: Share
+
+    def step(self, step):
+        """Do one step; the loss of this process' part of the batch."""
+        rate, decay = self.rates(step)
+        for group, value in zip(self.optimiser.param_groups, (decay, 0.0), strict=True):
+            group["lr"], group["weight_decay"] = rate, value
+        batch = self.batches.at(step, self.share.rank, self.share.processes)
+        loss = self.gradients(*batch)
+        self.optimiser.step()
+        self.network.after_step(step / self.plan.steps)
+        return loss
+
+    def rates(self, step):
+        """Learning rate and weight decay."""
+        steps = self.plan.steps
+        rate = recipes.learning_rate(self.recipe, self.plan.rate, step, steps)
+        return rate, recipes.weight_decay(self.recipe, step, steps)
+
+
+def _loop(training, run, done, save_every, progress):
+    """All steps from `done` on. The first process writes, the others only compute."""
+    from tqdm import tqdm
+
+    plan, share, first = training.plan, training.share, training.share.rank == 0
+    # looked at by all processes, so that all stop where it is damaged
+    length = run.log_length([step for step in range(1, done + 1) if plan.logs(step)])
+    with ExitStack() as stack:
+        hidden = None if progress and first else True
+        bar = stack.enter_context(
+            tqdm(total=plan.steps, initial=done, unit=" steps", disable=hidden)
+        )
+        log = stack.enter_context(run.open_log(length)) if first else None
+        if first and done == 0:
+            run.save(0, training.network)
+        saved = told = time.monotonic()
+        before = done
+        for step in range(done, plan.steps):
+            loss = training.step(step)
+            step += 1
+            bar.update()
+            if plan.logs(step):
+                mean = float(share.total(np.array([float(loss)]))[0]) / share.processes
+                if not math.isfinite(mean):
+                    raise ValueError(
+                        f"rate must be smaller than {plan.rate}: the loss is {mean} at step {step}"
+                    )
+                now = time.monotonic()
+                if first:
+                    rate, decay = training.rates(step - 1)
+                    speed = (step - before) * plan.batch / (now - told)
+                    line = {"step": step, "loss": mean, "rate": rate, "weight_decay": decay}
+                    print(json.dumps(line | {"images_per_second": round(speed, 1)}), file=log)
+                    bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
+                told, before = now, step
+            if first and step in plan.kept:
+                run.save(step, training.network)
+            if first and (time.monotonic() - saved >= save_every or step == plan.steps):
+                files.to_disk(log)  # no state without its lines, also when the machine stops
+                run.save(step, training.network, training.optimiser)
+                saved = time.monotonic()
+    share.total(np.zeros(1))  # the others wait until all is written
+
+
+@contextmanager
+def _gradients(network, part, device, share, workers):
+    """Yields a function of a batch that leaves gradients in the parameters and returns the loss."""
+    if device.type == "cpu" and share.processes == 1:
+        with objectives.workers(workers) as pool:
+            yield lambda *batch: objectives.accumulate(network, *batch, part, pool)
+        return
+    on_gpu = device.type == "cuda"
+    forward = torch.compile(network) if on_gpu else network
+    if share.processes > 1:
+        forward = DistributedDataParallel(forward)
+
+    def backward(*batch):
+        network.zero_grad(set_to_none=True)
+        pieces = list(zip(*(tensor.split(part) for tensor in batch), strict=True))
+        total = 0.0
+        for number, piece in enumerate(pieces, 1):
+            alone = share.processes == 1 or number == len(pieces)
+            # the processes meet once a batch
+            with nullcontext() if alone else forward.no_sync():
+                with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu):
+                    loss = forward(*piece) * (len(piece[0]) / len(batch[0]))
+                loss.backward()
+            total = total + loss.detach()
+        return total
+
+    yield backward
+
+
+@contextmanager
+def _folder(plan, pictures, folder, device, share):
+    """The `runs.Folder`, held by the first process, which tells the others if it fails."""
+    every = max(1, len(pictures) // 1000)
+    shown = {"name": pictures.name, "count": len(pictures)}
+    shown["digest"] = recorded.digest(pictures.pixels[::every])
+    identity = dataclasses.asdict(plan) | {"images": shown}
+    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    facts = recorded.provenance(plan.seed, time.time(), kind) | {"processes": share.processes}
+    del facts["wall_seconds"]
+    with ExitStack() as stack:
+        failure = None
+        if share.rank == 0:
+            try:
+                stack.enter_context(files.alone(folder))
+                runs.Folder(folder, identity, facts)
+            except (ValueError, OSError) as error:
+                failure = error
+        if share.total(np.array([float(failure is not None)]))[0]:
+            raise failure or ElsewhereError("the first process cannot use the folder")
+        yield runs.Folder(folder, identity, facts)
+
+
+def trained(folder, step):
+    """A model as it was after some steps of a training.
+
+    Parameters
+    ----------
+    folder : path
+        Of the training.
+    step : int
+        One of `runs.steps_of(folder)`.
+
+    Returns
+    -------
+    objectives.Objective
+        On the CPU.
+
+    Raises
+    ------
+    ValueError
+        With the file, if there is no such checkpoint or it is damaged.
+    """
+    tensors, facts = runs.load(folder, runs.WEIGHTS, step)
+    try:
+        identity = facts["identity"]
+        config = model.Config(**identity["config"])
+        network = recipes.recipe(identity["objective"]).model(config, identity["seed"])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{folder}: the model of step {step} has damaged facts") from None
+    runs.fill(network, tensors, folder)
+    return network
+
+
+def parser():
+    """The command's arguments."""
+    command = argparse.ArgumentParser(
+        prog="python -m jepabook.vision.train",
+        description="Train a vision transformer with JEPA or MAE, or go on with it.",
+    )
+    add = command.add_argument
+    add("--objective", required=True, help="jepa or mae")
+    add(
+        "--images",
+        required=True,
+        help="photos, leaves, or a folder made by vision.convert",
+    )
+    add("--preset", required=True, help=f"sizes: {', '.join(model.PRESETS)}")
+    add("--out", required=True, help="folder for the log and the models")
+    add("--count", type=int, help=f"images ({COUNT}; all of a folder)")
+    length = command.add_mutually_exclusive_group(required=True)
+    length.add_argument("--steps", type=int, help="of the optimiser")
+    length.add_argument("--epochs", type=float, help="passes through the images, instead")
+    add("--batch", type=int, default=256, help="images a step (256)")
+    add("--part", type=int, default=64, help="images at a time, of each process (64)")
+    add("--rate", type=float, help="peak of the learning rate (the recipe's, for this batch)")
+    add("--crop", type=float, default=0.3, help="a crop's share of the picture at least (0.3)")
+    add("--keep", type=int, default=16, help="models kept, after steps spaced evenly in log (16)")
+    add("--seed", type=int, default=0, help="of everything random (0)")
+    add("--device", default="auto", help="auto, cpu or cuda (auto)")
+    add("--workers", type=int, help="threads on a CPU (one on every core)")
+    add("--save-every", type=float, default=60.0, help="seconds between two states (60)")
+    return command
+
+
+def main(argv=None):
+    """Run the command; returns the exit status, 2 for bad input."""
+    options = parser().parse_args(argv)
+    try:
+        with under_torchrun(options.device) as share:
+            last = _command(options, share)
+            if share.rank == 0:
+                print(f"loss {last['loss']:.4f} after {last['step']} steps: {options.out}")
+    except (ValueError, OSError) as error:
+        # what all processes meet, only the first one of each machine tells
+        if os.environ.get("LOCAL_RANK", "0") == "0" and not isinstance(error, ElsewhereError):
+            print(f"python -m jepabook.vision.train: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _command(options, share):
+    if options.device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, got {options.device!r}")
+    gpu = torch.cuda.is_available()
+    if options.device == "cuda" and not gpu:
+        raise ValueError("device must be cpu or auto where torch sees no GPU, got 'cuda'")
+    device = "cuda" if gpu and options.device != "cpu" else "cpu"
+    config = model.preset(options.preset)
+    recipes.recipe(options.objective)
+    made = options.images in ("photos", "leaves")
+    count = COUNT if made and options.count is None else options.count
+    pictures = images.open_images(options.images, config.image_size, count, options.seed)
+    steps = options.steps
+    if steps is None:
+        epochs = _validate.number("epochs", _validate.positive("epochs", options.epochs))
+        batch = _validate.integer("batch", options.batch)
+        steps = max(1, int(epochs * (len(pictures) // batch)))
+    chosen = ("batch", "seed", "rate", "crop", "part", "keep")
+    plan = Plan(
+        options.objective, config, steps, **{name: getattr(options, name) for name in chosen}
+    )
+    workers = torch.get_num_threads() if options.workers is None else options.workers
+    return train(plan, pictures, options.out, device, share, workers, options.save_every, True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
