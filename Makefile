@@ -12,7 +12,8 @@ JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 PYTEST := $(PY) -m pytest -n $(JOBS)
 # the exact versions; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
 CONSTRAINTS ?= constraints.txt
-BROWSER_TESTS := tests/test_site.py tests/test_explorer.py
+MEASURED := _build/measured
+BROWSER_TESTS := tests/test_site.py tests/test_explorer.py tests/test_ledger_page.py tests/test_pdf.py
 
 # one thread a process: parallel kernels and test workers would fight for the cores
 export OMP_NUM_THREADS := 1
@@ -26,7 +27,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book site test links lab execute benchmark clean install
+.PHONY: help book site pdf test measure links lab execute benchmark clean install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,12 +45,20 @@ book: $(STAMP) ## run every notebook in a fresh kernel and build the site from t
 site: $(STAMP) ## build the site from the outputs that are committed, without running anything
 	@$(PY) -m tools.book site
 
+pdf: $(STAMP) ## print the site as one book with page numbers, _build/jepabook.pdf
+	@$(PY) -m tools.pdf
+
 test: $(STAMP) ## lint, unit tests, notebooks against their outputs, strict site, browser tests
 	$(PY) -m ruff check .
-	$(PYTEST) --dist loadscope tests $(BROWSER_TESTS:%=--ignore %)
-	IPYTHONDIR='$(CURDIR)/_build/ipython' $(PYTEST) --dist loadscope -p tools.kernel_memory --nbval --nbval-current-env notebooks
+	@rm -f $(MEASURED)/test-*.xml
+	$(PYTEST) --dist loadscope --junitxml $(MEASURED)/test-package.xml tests $(BROWSER_TESTS:%=--ignore %)
+	IPYTHONDIR='$(CURDIR)/_build/ipython' $(PYTEST) --dist loadscope -p tools.kernel_memory --nbval --nbval-current-env --junitxml $(MEASURED)/test-notebooks.xml notebooks
 	@$(PY) -m tools.book site
-	$(PYTEST) $(BROWSER_TESTS)
+	$(PYTEST) --junitxml $(MEASURED)/test-site.xml $(BROWSER_TESTS)
+
+measure: book test ## for authors: record what `make book` and `make test` take, for the status page
+	@$(PY) -m tools.status
+	@$(PY) -m tools.book site
 
 links: site ## ask every link that leaves the book (needs the network)
 	@$(PY) -m tools.weblinks

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -20,23 +22,18 @@ from jepabook.claims.ledger import (
     surviving_mutants,
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 BOOK = claims.book()
-NUMBERED = [f"eq:{n}" for n in (*range(1, 12), *range(17, 68))]
-NAMED = (
+# all that the paper numbers: its equations, statements and figures
+ITEMS = {
+    *(f"eq:{n}" for n in range(1, 142)),
     "assumption:3.1",
-    "thm:3.2",
-    "cor:3.3",
-    "lemma:B.1",
-    "lemma:B.2",
-    "thm:B.3",
-    "thm:B.4",
-    "cor:B.5",
-    "fig:2",
-    "fig:4",
-    "new:closed-form",
-    "new:logit-form",
-    "new:sign-condition",
-)
+    *(f"thm:{n}" for n in ("3.2", "3.4", "3.5", "B.3", "B.4", "B.7", "B.10", "C.1")),
+    *(f"lemma:{n}" for n in ("B.1", "B.2", "B.6", "B.8", "B.9")),
+    *(f"cor:{n}" for n in ("3.3", "3.6", "B.5", "B.11")),
+    *(f"fig:{n}" for n in range(1, 8)),
+}
+OURS = {id for id in BOOK if id.startswith("new:")}
 QUICK = "eq:46"  # a claim with an erratum, decided in milliseconds
 
 
@@ -69,9 +66,22 @@ def test_every_mutant_is_rejected(id):
     assert surviving_mutants(BOOK[id]) == []
 
 
-@pytest.mark.parametrize("id", [*NUMBERED, *NAMED])
-def test_item_of_sections_1_to_3_and_b1_is_in_the_ledger(id):
-    assert id in BOOK
+def test_each_item_of_the_paper_has_one_row():
+    assert len(ITEMS) == 141 + 18 + 7
+    assert BOOK.keys() - OURS == ITEMS
+
+
+def test_what_is_new_is_told_under_new_here():
+    text = (ROOT / "book" / "new.md").read_text(encoding="utf-8")
+    told = re.findall(r"\(\.\./notebooks/ledger\.ipynb#(new-[\w-]+)\)", text)
+    assert sorted(told) == sorted(pages.anchor(id) for id in OURS)
+
+
+@pytest.mark.parametrize("id", BOOK)
+def test_row_tells_its_section_of_the_paper(id):
+    section = pages.section(BOOK[id])
+    assert re.fullmatch(r"ours|[1-4](\.[12])?|[ABCD](\.[1-5])?", section)
+    assert (section == "ours") == (id in OURS)
 
 
 @pytest.mark.parametrize("id", BOOK)
@@ -89,6 +99,7 @@ def test_words_fit_one_line_of_markdown(id):
     for text in texts:
         assert text and "\n" not in text and text.count("$") % 2 == 0 and "\t" not in text
         assert text.count("{") == text.count("}")
+    assert "|" not in texts[0]  # it stands in a table
 
 
 @pytest.mark.parametrize("id", BOOK)
@@ -122,7 +133,23 @@ def test_json_has_the_public_keys(capsys):
     for row in rows:
         assert {"id", "says", "verdict", "methods", "chapter"} <= row.keys()
     assert rows[0]["verdict"] == CORRECTED and rows[0]["correction"]
-    assert rows[0]["methods"] == ["S"]
+    assert rows[0]["methods"] == ["S"] and rows[0]["erratum_link"].endswith("#erratum-eq-46")
+    assert "erratum_link" not in rows[1] and rows[1]["line"] > 1
+
+
+def test_output_of_the_ledger_holds_the_rows_for_machines():
+    results = claims.run([QUICK, "eq:1"])
+    shown = pages.Ledger(results)
+    bundle = shown._repr_mimebundle_()
+    assert repr(shown) == "2 rows" and bundle["text/markdown"] == pages.table(results)
+    assert bundle[pages.JSON] == [pages.record(*result) for result in results]
+    assert json.loads(json.dumps(bundle)) == bundle
+
+
+def test_errata_with_the_same_correction_stand_together():
+    text = pages.errata(claims.run(["cor:3.6", "cor:B.11", "eq:1", QUICK]))
+    assert text.count("*Consequence.*") == text.count("*Proof.*") == 2
+    assert "{#erratum-cor-3-6}, [Corollary B.11]{#erratum-cor-b-11}** (Section 3.2; App" in text
 
 
 def test_text_output_is_one_line_a_claim(capsys):

@@ -4,46 +4,15 @@ import pytest
 import references
 from mpmath import mp, mpf
 
-from jepabook import JEPA, MAE, claims
+from jepabook import JEPA, MAE
 from jepabook.claims import checks_orders, scalar_features
 from jepabook.claims.checks_orders import EXPONENTS, SPECIAL, big_o, exactly, obeys, theta
-
-BOOK = claims.book()
-NUMBERED = [f"eq:{n}" for n in (12, 13, 14, *range(68, 122))]
-NAMED = (
-    "thm:3.4",
-    "thm:3.5",
-    "cor:3.6",
-    "lemma:B.6",
-    "thm:B.7",
-    "lemma:B.8",
-    "lemma:B.9",
-    "thm:B.10",
-    "cor:B.11",
-    "new:expansion",
-    "new:corollary-3-6-one-layer",
-    "new:corollary-3-6-next-term",
-    "new:elementary-form",
-    "new:epsilon-to-zero",
-    "new:mae-order-in-rho",
-    "new:range-of-p",
-)
 
 
 @pytest.fixture(autouse=True)
 def many_digits():
     with mp.workdps(checks_orders.WORKING):
         yield
-
-
-@pytest.mark.parametrize("id", [*NUMBERED, *NAMED])
-def test_item_of_sections_3_and_b2_to_b5_is_in_the_ledger(id):
-    assert id in BOOK
-
-
-@pytest.mark.parametrize("id", [*NUMBERED, *NAMED])
-def test_words_fit_a_table(id):
-    assert "|" not in BOOK[id].says
 
 
 @pytest.mark.parametrize("objective", [JEPA, MAE])

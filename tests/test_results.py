@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jepabook import FeatureSpectrum, comparison, recorded
-from results import flicker, sgd
+from jepabook.vision import images, model, runs, train
+from results import flicker, sgd, vision
 
 NAMES = sorted(path.stem for path in recorded.RESULTS.glob("*.py"))
 
@@ -68,3 +69,26 @@ def test_the_beginning_on_the_flickering_world_comes_out_as_recorded(kind):
     within = due < 190  # iterations; a few are not there yet
     assert within.mean() > 0.99
     np.testing.assert_allclose(found[within], due[within], rtol=1e-2)
+
+
+class Stop(Exception):
+    """Ends a training early."""
+
+
+def test_the_first_steps_on_photographs_come_out_as_recorded(tmp_path, monkeypatch):
+    arrays, _ = recorded.result("vision")
+    config, save = model.preset(vision.PRESET), runs.Folder.save
+    pictures = images.photographs(config.image_size, vision.TRAINED, vision.SEEDS[0])
+
+    def stop(folder, step, *parts):
+        if step > arrays["logged"][0]:
+            raise Stop
+        save(folder, step, *parts)
+
+    monkeypatch.setattr(runs.Folder, "save", stop)
+    for row, name in enumerate(vision.OBJECTIVES):
+        plan = vision.plan(name, vision.SEEDS[0])
+        with pytest.raises(Stop):
+            train.train(plan, pictures, tmp_path / name)
+        loss = runs.log_of(tmp_path / name)[0]["loss"]
+        np.testing.assert_allclose(loss, arrays["loss"][row, 0, 0], rtol=1e-3)

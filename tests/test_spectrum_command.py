@@ -5,20 +5,18 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 import time
-from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
+from commands import Trap, contents
 from matplotlib import image
 
 from jepabook import JEPA, MAE, spectrum
 from jepabook.spectrum import report, sources
 from jepabook.spectrum.__main__ import main
 
-ROOT = Path(__file__).resolve().parents[1]
 FILES = {"features.csv", "generalised.csv", "directions.npy", "figure.png", "spectrum.json"}
 START = ["--depth", "5", "--epsilon", "1e-2"]
 
@@ -49,14 +47,6 @@ def run(*changes):
     return main(["x.npy", "y.npy", *START, "--out", "report", *changes])
 
 
-def contents(folder):
-    """Every file below a folder with its bytes, hidden ones too."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
-    }
-
-
 def strict_json(path):
     def no(word):
         raise AssertionError(f"{word} is no JSON")
@@ -65,12 +55,7 @@ def strict_json(path):
 
 
 def one_error(capsys, start):
-    """The message of the only line on standard error."""
-    told = capsys.readouterr()
-    head = "python -m jepabook.spectrum: error: "
-    assert told.err.count("\n") == 1 and told.err.startswith(head + start), told.err
-    assert len(told.err) < 300 and told.out == ""
-    return told.err
+    return commands.one_error(capsys, "jepabook.spectrum", start)
 
 
 # the report
@@ -255,13 +240,6 @@ def test_the_folder_one_is_in_is_refused_also_when_it_is_empty(folder, capsys, m
 # bad input
 
 
-class Trap:
-    """Unpickled, it makes a file."""
-
-    def __reduce__(self):
-        return Path.touch, (Path("sprung"),)
-
-
 def changed(row, column, value):
     x = X.copy()
     x[row, column] = value
@@ -402,20 +380,8 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_stays(folder, capsys, monke
 
 def command(folder, *arguments, torchrun=0):
     """Start it in a folder; what it printed, its status, and the seconds it took."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    program = ["-m", "jepabook.spectrum"]
-    if torchrun:
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-        program = [*launcher, str(torchrun), *program]
-    started = time.monotonic()
-    ran = subprocess.run(
-        [sys.executable, *program, "x.npy", "y.npy", *START, "--device", "cpu", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    started, words = time.monotonic(), ["x.npy", "y.npy", *START, "--device", "cpu", *arguments]
+    ran = commands.ran(folder, "jepabook.spectrum", *words, torchrun=torchrun)
     return ran, time.monotonic() - started
 
 

@@ -15,9 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-from tools.notebooks import ANSI, ROOT, NotebookFailed, in_toc, run_all, write
+from tools import measured
+from tools.notebooks import ANSI, ROOT, NotebookFailed, in_toc, read, run_all, write
 
 SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks")
+LEDGER_ROWS = "application/vnd.jepabook.ledger+json"  # as jepabook/claims/pages.py calls them
 CACHES = {".ipynb_checkpoints", "__pycache__", ".virtual_documents"}
 
 
@@ -26,7 +28,7 @@ class BuildFailed(Exception):
 
 
 def source_files(root: Path = ROOT) -> list[Path]:
-    """Every file that the site is made from."""
+    """Every file that is staged."""
     files = [root / name for name in SOURCES[:2]]
     for name in SOURCES[2:]:
         files += [path for path in (root / name).rglob("*") if path.is_file()]
@@ -34,9 +36,12 @@ def source_files(root: Path = ROOT) -> list[Path]:
 
 
 def fingerprint(root: Path = ROOT) -> str:
-    """A hash of the names and contents of the sources."""
+    """A hash of the names and contents of all that the site is made from.
+
+    The package counts: its docstrings are the reference, its claims are counted.
+    """
     digest = hashlib.sha256()
-    for path in source_files(root):
+    for path in [*source_files(root), *sorted((root / "jepabook").rglob("*.py"))]:
         content = path.read_bytes()
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
@@ -88,6 +93,24 @@ def build(source: Path, stage_dir: Path) -> Path:
     return html
 
 
+def take_ledger_rows(source: Path) -> list[dict] | None:
+    """Take, off the staged ledger, the rows that its output holds for machines.
+
+    Sphinx does not know what to do with them. None if there is no ledger.
+    """
+    path = source / "notebooks" / "ledger.ipynb"
+    if not path.is_file():
+        return None
+    notebook = read(path)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if LEDGER_ROWS in output.get("data", {}):
+                rows = output["data"].pop(LEDGER_ROWS)
+                write(notebook, path)
+                return rows
+    raise BuildFailed("notebooks/ledger.ipynb holds no rows for ledger.json: run it")
+
+
 def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
     """Stage, run the notebooks if asked, build, and only then put the site in its place."""
     started = time.perf_counter()
@@ -97,15 +120,23 @@ def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
     source = out / "source"
     stage(root, source)
     if execute:
-        for run in run_all(in_toc(root), jobs):
+        runs = run_all(in_toc(root), jobs)
+        measured.note_runs(root, runs, jobs)
+        for run in runs:
             write(run.notebook, source / run.path.relative_to(root))
     print("building the site", flush=True)
-    html = out / "html"
-    shutil.move(build(source, out / "stage"), html)
+    rows = take_ledger_rows(source)
+    built, html = build(source, out / "stage"), out / "html"
+    if rows is not None:
+        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+        (built / "ledger.json").write_text(text, encoding="utf-8")
+    shutil.move(built, html)
     shutil.rmtree(out / "stage")
     about = {"sources": made_from, "outputs": "executed now" if execute else "committed"}
     (out / "site.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    print(f"done in {time.perf_counter() - started:.0f} s; open\n  {html / 'index.html'}")
+    seconds = time.perf_counter() - started
+    measured.note(root, "book" if execute else "site", {"seconds": round(seconds), "jobs": jobs})
+    print(f"done in {seconds:.0f} s; open\n  {html / 'index.html'}")
     return html
 
 

@@ -24,6 +24,8 @@ from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from tools import measured
+
 ROOT = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT = 900  # seconds
 POLL = 0.1  # seconds between two looks at a kernel's memory
@@ -115,7 +117,8 @@ async def _watch_memory(pid: int, peak: list[float]) -> None:
             total = kernel.memory_info().rss
             for child in kernel.children(recursive=True):
                 with suppress(psutil.Error):
-                    total += child.memory_info().rss
+                    # what is its own: a child that was just forked shares all pages of the kernel
+                    total += child.memory_full_info().uss
             peak[0] = max(peak[0], total / 2**20)
             await asyncio.sleep(POLL)
 
@@ -209,8 +212,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         paths = [path.resolve(strict=True) for path in arguments.paths] or in_toc()
-        for run in run_all(paths, arguments.jobs):
+        runs = run_all(paths, arguments.jobs)
+        for run in runs:
             write(run.notebook, run.path)
+        measured.note_runs(ROOT, runs, arguments.jobs)
     except (NotebookFailed, FileNotFoundError) as error:
         print(f"\nnothing was written:\n{error}", file=sys.stderr)
         return 1

@@ -15,6 +15,7 @@ from jepabook.claims import (
     flicker_theory,
     flows,
     gradients,
+    images,
     jepa_ansatz,
     jepa_integral,
     jepa_solution,
@@ -76,6 +77,7 @@ def book():
             flicker,
             flicker_theory,
             data,
+            images,
         )
     )
 

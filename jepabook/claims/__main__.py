@@ -7,6 +7,7 @@ import os
 import sys
 
 from jepabook import claims
+from jepabook.claims import pages
 
 
 def main(arguments=None):
@@ -29,22 +30,7 @@ def main(arguments=None):
 
 
 def _row(claim, verdict):
-    row = {
-        "id": claim.id,
-        "where": claim.where,
-        "says": claim.says,
-        "verdict": verdict,
-        "recorded": claim.verdict,
-        "methods": list(claim.methods),
-        "chapter": claim.chapter,
-        "statement": f"{claim.statement.__module__}.{claim.statement.__qualname__}",
-        "line": inspect.getsourcelines(claim.statement)[1],
-        "mutants": len(claim.mutants),
-    }
-    if claim.erratum is not None:
-        row["correction"] = claim.erratum.says
-        row["consequence"] = claim.erratum.consequence
-    return row
+    return pages.record(claim, verdict) | {"line": inspect.getsourcelines(claim.statement)[1]}
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ CLOCK_CONSEQUENCE = (
 
 @claim(
     "eq:7",
-    where="Theorem 3.2",
+    where="Section 3, Theorem 3.2",
     says=r"JEPA: $\dot{\bar w}_i=\bar w_i^{3-1/L}\lambda_i-\bar w_i^3\lambda_i\rho_i^{-1}$ under "
     r"gradient flow (6), from a start as in Assumption 3.1 (corrected).",
     methods="S",
@@ -65,7 +65,7 @@ def jepa_size_ode(w, f, L):
 
 @claim(
     "eq:8",
-    where="Theorem 3.2",
+    where="Section 3, Theorem 3.2",
     says=r"MAE: $\dot{\bar w}_i=\bar w_i^{2-1/L}\lambda_i-\bar w_i^3\lambda_i\rho_i^{-1}$ under "
     r"gradient flow (6), from a start as in Assumption 3.1 (corrected).",
     methods="S",
@@ -168,7 +168,7 @@ def ode_equivalence():
 
 @claim(
     "eq:9",
-    where="Corollary 3.3",
+    where="Section 3, Corollary 3.3",
     says=r"From any $\epsilon>0$: $\bar w_{MAE}(\infty,L)=\rho^{L/(L+1)}$ and "
     r"$\bar w_{JEPA}(\infty,L)=\rho^L$, the only positive fixed points, and stable.",
     methods="S",
@@ -188,7 +188,7 @@ def fixed_points(rho, L):
 
 @claim(
     "eq:10",
-    where="Corollary 3.3",
+    where="Section 3, Corollary 3.3",
     says=r"$\lim_{L'\to\infty}\bar w_{MAE}(t,L')=\bar w_{JEPA}(t,1)$, with an error of order "
     r"$1/L'$; true of (7), (8) as printed. In the time of gradient flow depth $L'$ runs $L'$ times "
     r"faster, and the limit is the fixed point.",

@@ -274,7 +274,8 @@ def covariance(v, noise):
     ],
     erratum=Erratum(
         covariance,
-        says=r"$\delta_{a\,a(i)}$ for the last factor: the noise is $\delta_{ij}\,\sigma_{a(i)}^2$",
+        says=r"$\delta_{a\,a(i)}$ for the last factor: the noise is "
+        r"$\delta_{ij}\,\sigma_{a(i)}^2$.",
         consequence=r"As printed the last factor is 1 wherever $i=j$, so every pixel would have "
         r"the noise $\sum_a\sigma_a^2$ of all regions, against (141), which is right.",
     ),
@@ -396,7 +397,7 @@ def figure_3_check(statement):
 
 @claim(
     "fig:3",
-    where="Figure 3",
+    where="Section 4.1, Figure 3",
     says=r"Simulated $\hat\lambda,\hat\rho$ agree with (16) within their fluctuation over ten "
     r"runs, which shrinks with $T$; from image 1 to 2 $\lambda$ decreases and $\rho$ increases. "
     r"(Images ours, $\lVert v_a\rVert=1$; with a common norm beyond 4.19 $\rho$ decreases, too.)",
@@ -442,7 +443,7 @@ def figure_6_check(statement):
 
 @claim(
     "fig:6",
-    where="Figure 6",
+    where="Appendix C.2, Figure 6",
     says=r"In the eigenbasis of $\hat\Sigma^{xx}$ the off-diagonal elements of $\hat\Sigma^{xy}$ "
     r"vanish as $T$ grows. (Measured: their mean square like $1/T$.)",
     methods="E",

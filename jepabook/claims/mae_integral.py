@@ -161,7 +161,7 @@ def factored_sum(alpha, delta, u):
         says=r"With $+C_\delta$, minus the formula at $u=\delta$, if $I$ is the integral of (89). "
         + EXCEPTION,
         consequence=r"(98) and (101) mean by $I$ the antiderivative with $C_\delta=0$, for which "
-        r"the formula is right. The exception: " + NOT_USED,
+        r"the formula is right. " + NOT_USED,
     ),
 )
 def lerch_form(alpha, delta, u):

@@ -45,7 +45,7 @@ def figure_2_check(statement):
 
 @claim(
     "fig:2",
-    where="Figure 2",
+    where="Section 4, Figure 2",
     says=r"$L=5$: both objectives learn in the order of $\lambda$ at $\rho=1$; at $\lambda=1$ JEPA "
     r"in the order of $\rho$, MAE all at nearly one time; with $\lambda$ up and $\rho$ down the "
     r"orders are opposite, at least where $\lambda$ varies little: see `new:figure-2-range`. "
@@ -107,7 +107,7 @@ def figure_4_check(statement):
 
 @claim(
     "fig:4",
-    where="Figure 4",
+    where="Appendix A, Figure 4",
     says=r"$\lambda=1$, $\rho$ varies: from $L=2$ to $5,6,7$ JEPA's features are pulled apart in "
     r"time; MAE's are learned together, within 1.5 % of the time, at every depth. (Values ours.)",
     methods="E",

@@ -1,10 +1,12 @@
-"""Markdown of the ledger and errata pages, from what `claims.run` returns."""
+"""The ledger and errata pages, and the ledger for machines, from what `claims.run` returns."""
 
 import re
 from collections import Counter
 from dataclasses import dataclass
 
 from jepabook.claims.ledger import METHODS, VERDICTS
+
+JSON = "application/vnd.jepabook.ledger+json"  # of an output that holds the rows for machines
 
 _KINDS = {
     "eq": "({})",
@@ -28,6 +30,13 @@ def label(id):
     if kind == "new":
         number = re.sub(r"(\d)-(\d)", r"\1.\2", number).replace("-", " ")
     return _KINDS[kind].format(number)
+
+
+def section(claim):
+    """The section of the paper that an item stands in, ``3.1`` or ``B.2``; ``ours`` for ours."""
+    if claim.id.startswith("new:"):
+        return "ours"
+    return re.match(r"(?:Section|Appendix) ([\dA-D.]+)", claim.where)[1]
 
 
 @dataclass(frozen=True)
@@ -68,35 +77,83 @@ def summary(results):
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Ledger:
+    """The table of all rows; in a notebook its output also holds the rows for machines.
+
+    The site's ``ledger.json`` is made of them, see ``tools.book``.
+    """
+
+    results: list
+
+    def __repr__(self):
+        return f"{len(self.results)} rows"
+
+    def _repr_mimebundle_(self, **_):
+        rows = [record(*result) for result in self.results]
+        return {"text/markdown": table(self.results), JSON: rows}
+
+
+def record(claim, verdict):
+    """One row for machines: a dict of texts, lists of texts and numbers."""
+    notebook, _, target = claim.chapter.partition("#")
+    row = {
+        "id": claim.id,
+        "label": label(claim.id),
+        "where": claim.where,
+        "says": claim.says,
+        "verdict": verdict,
+        "recorded": claim.verdict,
+        "methods": list(claim.methods),
+        "chapter": claim.chapter,
+        "chapter_link": f"notebooks/{notebook}.html#{target}",
+        "ledger_link": f"notebooks/ledger.html#{anchor(claim.id)}",
+        "statement": f"{claim.statement.__module__}.{claim.statement.__qualname__}",
+        "mutants": len(claim.mutants),
+    }
+    if claim.erratum is not None:
+        row["correction"] = claim.erratum.says
+        row["consequence"] = claim.erratum.consequence
+        row["erratum_link"] = f"notebooks/errata.html#erratum-{anchor(claim.id)}"
+    return row
+
+
 def table(results):
     """The ledger: one row a claim, with a target and a link to the chapter."""
-    lines = ["| item | says | verdict | by, ch. |", "|---|---|---|---|"]
+    lines = ["| item | § | says | verdict | by, ch. |", "|---|---|---|---|---|"]
     for claim, verdict in results:
         name = f"[{label(claim.id)}]{{#{anchor(claim.id)}}}"
         if claim.erratum:
             verdict = f"[{verdict}](errata.ipynb#erratum-{anchor(claim.id)})"
         decided = f"{', '.join(claim.methods)}; {_chapter(claim)}"
-        lines.append(f"| {name} | {_linked(claim.says)} | {verdict} | {decided} |")
+        lines.append(
+            f"| {name} | {section(claim)} | {_linked(claim.says)} | {verdict} | {decided} |"
+        )
     return "\n".join(lines)
 
 
 def errata(results):
-    """What is wrong as printed: correction and consequence; items with the same ones together."""
+    """What is wrong as printed: correction, consequence, and where the proof is.
+
+    Items with the same ones stand together.
+    """
     groups = {}
     for claim, verdict in results:
         if claim.erratum is not None:
             erratum = claim.erratum
-            key = (claim.where, verdict, erratum.says, erratum.consequence, claim.chapter)
+            key = (verdict, erratum.says, erratum.consequence, claim.chapter)
             groups.setdefault(key, []).append(claim)
     sections = []
-    for (where, verdict, says, consequence, _), claims in groups.items():
+    for (verdict, says, consequence, _), claims in groups.items():
         names = ", ".join(f"[{label(claim.id)}]{{#erratum-{anchor(claim.id)}}}" for claim in claims)
         rows = ", ".join(f"[{label(c.id)}](ledger.ipynb#{anchor(c.id)})" for c in claims)
+        places = "; ".join(dict.fromkeys(claim.where for claim in claims))
+        decided = ", ".join(sorted({letter for claim in claims for letter in claim.methods}))
         says, consequence = (_linked(text) for text in (says, consequence))
         sections.append(
-            f"**{names}** ({where}), *{verdict}*\n"
-            f": {says}\n\n  *Consequence.* {consequence}"
-            f" (Ledger: {rows}. Chapter {_chapter(claims[0])}.)"
+            f"**{names}** ({places}), *{verdict}*\n"
+            f": {says}\n\n  *Consequence.* {consequence}\n\n"
+            f"  *Proof.* Chapter {_chapter(claims[0])}; decided by {decided} in the ledger: {rows}."
         )
     return "\n\n".join(sections)
 

@@ -52,7 +52,7 @@ def figure_1_check(statement):
 
 @claim(
     "fig:1",
-    where="Figure 1",
+    where="Section 2, Figure 1",
     says=r"From a random start SGD learns (makes $\lVert\bar We_i\rVert$ large) in the order of "
     r"$\lambda$ under both objectives where $\rho$ rises with $\lambda$; where $\rho$ falls, MAE "
     r"keeps that order and JEPA reverses it. Clear, not complete: $\lvert\tau\rvert$ from 0.4 to "
@@ -90,7 +90,7 @@ def figure_5_check(statement):
 
 @claim(
     "fig:5",
-    where="Figure 5",
+    where="Appendix A, Figure 5",
     says=r"Over several choices of $\lambda$, $\rho$, SGD learns in the order of $\rho$ under JEPA "
     r"(four choices of ours), of $\lambda$ under MAE (three, in which $\lambda$ varies by a factor "
     r"of 3; for less see `new:sgd-sizes`).",

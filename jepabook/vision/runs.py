@@ -53,7 +53,7 @@ class Folder:
     def save(self, step, network, optimiser=None):
         """Write a checkpoint, whole or not at all: weights, or a state if there is an optimiser.
 
-        Of states the older ones are removed, and what a killed process left of others.
+        Of states the older ones are removed.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class Folder:
                 for key, tensor in optimiser.state.get(parameter, {}).items():
                     tensors[f"{OPTIMISER}{name}.{key}"] = tensor
         kind = WEIGHTS if optimiser is None else STATE
-        path = _file(self.path, kind, step)
+        path = file_of(self.path, kind, step)
         unfinished = path.with_name(files.temporary(path.name))
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         try:
@@ -86,11 +86,16 @@ class Folder:
         facts = {"format": FORMAT, "step": step, "sha256": files.sha256(path)}
         files.write_json(path.with_suffix(".json"), facts | {"identity": self.identity})
         if kind == STATE:
-            ours = re.compile(rf"\.?{STATE}-\d+\.(json|safetensors)")
-            # in alphabetical order the JSON first: what is left without it does not count
-            for old in sorted(self.path.iterdir()):
-                if ours.fullmatch(old.name) and old.stem != path.stem:
-                    old.unlink()
+            self.tidy(step)
+
+    def tidy(self, step):
+        """Remove all states but that of a step, and what a killed process left of others."""
+        ours = re.compile(rf"\.?{STATE}-\d+\.(json|safetensors)")
+        kept = file_of(self.path, STATE, step).stem
+        # in alphabetical order the JSON first: what is left without it does not count
+        for old in sorted(self.path.iterdir()):
+            if ours.fullmatch(old.name) and old.stem != kept:
+                old.unlink()
 
     def restore(self, network, optimiser):
         """Fill a model and its AdamW from the newest state.
@@ -108,7 +113,7 @@ class Folder:
         steps = steps_of(self.path, STATE)
         if not steps:
             return 0
-        path = _file(self.path, STATE, steps[-1])
+        path = file_of(self.path, STATE, steps[-1])
         tensors, facts = load(self.path, STATE, steps[-1])
         _refuse_other(path.with_suffix(".json"), facts, self.identity)
         fill(network, tensors, path)
@@ -183,7 +188,7 @@ def load(folder, kind, step):
     ValueError
         With the file, if there is none, or it is damaged or of another kind.
     """
-    path = _file(folder, kind, step)
+    path = file_of(folder, kind, step)
     told = path.with_suffix(".json")
     if not (path.exists() and told.exists()):
         raise ValueError(f"{path} must be a checkpoint with its .json, got none")
@@ -216,7 +221,8 @@ def fill(network, tensors, path):
         raise ValueError(f"{path} is a checkpoint of another model") from None
 
 
-def _file(folder, kind, step):
+def file_of(folder, kind, step):
+    """Where a checkpoint's tensors are; its .json is beside it."""
     return Path(folder) / f"{kind}-{step:07d}.safetensors"
 
 

@@ -180,6 +180,8 @@ def _loop(training, run, done, save_every, progress):
             tqdm(total=plan.steps, initial=done, unit=" steps", disable=hidden)
         )
         log = stack.enter_context(run.open_log(length)) if first else None
+        if first:
+            run.tidy(done)
         if first and done == 0:
             run.save(0, training.network)
         saved = told = time.monotonic()
@@ -283,14 +285,16 @@ def trained(folder, step):
     ValueError
         With the file, if there is no such checkpoint or it is damaged.
     """
+    path = runs.file_of(folder, runs.WEIGHTS, step)
     tensors, facts = runs.load(folder, runs.WEIGHTS, step)
     try:
         identity = facts["identity"]
         config = model.Config(**identity["config"])
         network = recipes.recipe(identity["objective"]).model(config, identity["seed"])
     except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{folder}: the model of step {step} has damaged facts") from None
-    runs.fill(network, tensors, folder)
+        told = path.with_suffix(".json")
+        raise ValueError(f"{told} is damaged: it does not tell the model's sizes") from None
+    runs.fill(network, tensors, path)
     return network
 
 

@@ -1,0 +1,66 @@
+"""Docstrings as the reference shows them: formulas in plain text, and names that find their target.
+
+Formulas: docstrings write sizes as |W e_i|; reStructuredText takes a bar for the beginning of a
+substitution, so bars are escaped before it looks.
+
+Names: docstrings name things as one would in code, `linear_net.train` or `Objective`, where Sphinx
+asks for the full name.
+"""
+
+import re
+
+from sphinx.util.nodes import make_refnode
+
+CODE = re.compile(r"(``.*?``|`[^`]*`)")
+
+
+def plain_bars(app, what, name, obj, options, lines) -> None:
+    """Escape, in place, every bar outside code: literal blocks and doctests are left alone."""
+    literal = None  # the indent of the line that a literal block belongs to
+    for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if literal is not None and line.strip() and indent <= literal:
+            literal = None
+        if literal is None and not line.lstrip().startswith(">>>"):
+            parts = CODE.split(line)
+            parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+            lines[i] = "".join(parts)
+            if line.rstrip().endswith("::"):
+                literal = indent
+
+
+def nearest_name(app, env, node, contnode):
+    """The object of that name whose module has most in common with where it is named.
+
+    Of several, the one with the shortest name; outside `vision` nothing inside it is meant (its
+    JEPA and MAE are others). Plain words in lower case may be anything: they are left alone.
+    """
+    name = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or not ("." in name or name[:1].isupper()):
+        return None
+    home = (node.get("py:module") or "").split(".")
+
+    def distance(full: str) -> tuple[int, int, str]:
+        parts = full.split(".")
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(home, parts, strict=False)) if a != b), len(home)
+        )
+        return -shared, len(parts), full
+
+    objects = env.get_domain("py").objects
+    found = [
+        full
+        for full in objects
+        if full.endswith(f".{name}") and ("vision" in home or ".vision." not in full)
+    ]
+    if not found:
+        return None
+    entry = objects[min(found, key=distance)]
+    docname = node.get("refdoc", env.docname)
+    return make_refnode(app.builder, docname, entry.docname, entry.node_id, contnode)
+
+
+def setup(app) -> dict:
+    app.connect("autodoc-process-docstring", plain_bars, priority=400)
+    app.connect("missing-reference", nearest_name)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,68 @@
+"""What the builders measure, kept in `_build/measured` until `python -m tools.status` collects it.
+
+`make book` and `make execute` leave the time and the memory of each notebook, `make book` and
+`make site` their own time, `make test` a JUnit file for each of its three rounds.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import nbformat
+
+FOLDER = Path("_build") / "measured"
+NOTEBOOKS = "notebooks"
+
+
+def today() -> str:
+    """The date (UTC) as year-month-day."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def write_whole(path: Path, facts: dict) -> None:
+    """Write facts as JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read(path: Path) -> dict:
+    """What `write_whole` wrote, or nothing where there is no file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def code_digest(path: Path) -> str:
+    """A short name for what the code cells of a notebook say, whatever their outputs are."""
+    cells = nbformat.read(path, as_version=4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
+
+
+def note(root: Path, name: str, facts: dict) -> None:
+    """Keep what one command measured, with the date."""
+    write_whole(root / FOLDER / f"{name}.json", facts | {"date": today()})
+
+
+def note_runs(root: Path, runs: list, jobs: int) -> None:
+    """Keep time and memory of notebooks beside those of notebooks that were run before."""
+    path = root / FOLDER / f"{NOTEBOOKS}.json"
+    known = read(path)
+    for run in runs:
+        known[run.path.stem] = {
+            "seconds": round(run.seconds, 1),
+            "peak_mb": round(run.peak_mb),
+            "at_once": min(jobs, len(runs)),
+            "code": code_digest(run.path),
+            "date": today(),
+        }
+    write_whole(path, known)

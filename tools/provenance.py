@@ -1,0 +1,82 @@
+"""Where a page comes from: commit, date and versions, in the words of its footer."""
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+# what a page is made of, relative to the root of the repository
+SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks", "jepabook", "pyproject.toml")
+PACKAGES = {"jepabook": "jepabook", "NumPy": "numpy", "PyTorch": "torch"}
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The commit that a tree is at: short hash, its date (UTC), and whether sources differ."""
+
+    hash: str
+    date: str
+    changed: bool
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git says, or None where there is no git, no repository or no commit."""
+    env = os.environ | {"TZ": "UTC", "GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env=env,
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def commit_of(folder: Path) -> Commit | None:
+    """The commit of the clone of this book that `folder` lies in; None where it lies in none.
+
+    A copy without history inside some other repository has no commit.
+    """
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    if not top or not (Path(top) / "jepabook").is_dir() or not (Path(top) / "_toc.yml").is_file():
+        return None
+    told = _git(folder, "show", "-s", "--date=format-local:%Y-%m-%d", "--format=%h %cd", "HEAD")
+    if not told:
+        return None
+    changes = _git(Path(top), "status", "--porcelain", "--", *SOURCES)
+    return Commit(*told.split(), changed=bool(changes))
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that a page names; what is missing is left out."""
+    found = {"Python": platform.python_version()}
+    for name, package in PACKAGES.items():
+        try:
+            found[name] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def words(commit: Commit | None, found: dict[str, str]) -> str:
+    """The footer's line: plain text."""
+    made = ", ".join(f"{name} {version}" for name, version in found.items() if name != "jepabook")
+    parts = [f"jepabook {found['jepabook']}"] if "jepabook" in found else []
+    if commit:
+        changed = " with uncommitted changes" if commit.changed else ""
+        parts += [f"commit {commit.hash}{changed}, {commit.date}"]
+    return " · ".join([*parts, made]) + "."
+
+
+def run_words(entry: dict | None, digest: str) -> str:
+    """What the footer of a notebook's page says of its recorded run time."""
+    if not entry:
+        return "Run time not measured yet."
+    before = "" if entry["code"] == digest else " before its code last changed"
+    return f"All cells ran in {entry['seconds']:.0f} s{before} (measured {entry['date']})."

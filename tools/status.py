@@ -1,0 +1,193 @@
+"""The status page: `python -m tools.status` collects what was measured into `book/status.json`.
+
+The page, `book/status.md`, has no number in its text: Sphinx fills its tables from this file, and
+a number that is not in the file appears as "not measured yet". The ledger's counts are taken from
+the package when the page is built.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import psutil
+
+from tools import measured, provenance
+from tools.notebooks import ROOT
+
+FILE = Path("book") / "status.json"
+MISSING = "not measured yet"
+ROUNDS = {
+    "test-package": "of the package and the tools",
+    "test-notebooks": "of notebooks, cell by cell",
+    "test-site": "of the site, in a browser",
+}
+
+
+def device() -> str:
+    """The machine in words: cores, processor, memory, system."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{os.cpu_count()} cores ({name}), {memory:.0f} GB of memory, {platform.system()}"
+
+
+def size_of(html: Path) -> dict:
+    """Pages and MB of a built site; empty where there is none."""
+    if not (html / "index.html").is_file():
+        return {}
+    files = [path for path in html.rglob("*") if path.is_file()]
+    pages = sum(path.suffix == ".html" and "_static" not in path.parts for path in files)
+    return {"pages": pages, "mb": round(sum(path.stat().st_size for path in files) / 1e6, 1)}
+
+
+def test_round(path: Path) -> dict:
+    """Counts, seconds and start of the tests in a JUnit file; empty where there is none."""
+    if not path.is_file():
+        return {}
+    (suite,) = ET.parse(path).getroot().iter("testsuite")
+    told = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
+    return told | {"seconds": float(suite.get("time")), "started": suite.get("timestamp")}
+
+
+def tests(folder: Path) -> dict:
+    """The three rounds of `make test`, and its time from the first test to the last.
+
+    Empty unless all three are there and passed: what is left of a failed run is no measurement.
+    """
+    rounds = {name: test_round(folder / f"{name}.xml") for name in ROUNDS}
+    if not all(rounds.values()) or any(r["failures"] + r["errors"] for r in rounds.values()):
+        return {}
+    start, *_, last = (datetime.datetime.fromisoformat(r.pop("started")) for r in rounds.values())
+    seconds = (last - start).total_seconds() + rounds["test-site"]["seconds"]
+    return {"rounds": rounds, "seconds": round(seconds), "date": start.date().isoformat()}
+
+
+def collect(root: Path = ROOT) -> dict:
+    """All that is measured, with device, versions and commit."""
+    folder = root / measured.FOLDER
+    commit = provenance.commit_of(root)
+    return {
+        "device": device(),
+        "versions": provenance.versions(),
+        "commit": commit.hash if commit else None,
+        "book": measured.read(folder / "book.json"),
+        "site": measured.read(folder / "site.json") | size_of(root / "_build" / "html"),
+        "test": tests(folder),
+        "notebooks": measured.read(folder / f"{measured.NOTEBOOKS}.json"),
+    }
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple]) -> list[str]:
+    numbers = [
+        "--:" if name in ("time", "peak memory", "number", "skipped") else "---" for name in head
+    ]
+    return [_row(*head), _row(*numbers), *(_row(*row) for row in rows)]
+
+
+def _time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def machine(facts: dict, srcdir: Path) -> list[str]:
+    """One sentence: on what, with which versions, at which commit."""
+    if not facts:
+        return ["Nothing is measured yet."]
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    commit = f"; commit {facts['commit']}" if facts["commit"] else ""
+    return [f"Measured on {facts['device']}; {versions}{commit}."]
+
+
+def commands(facts: dict, srcdir: Path) -> list[str]:
+    """What each command takes."""
+    said = {
+        "book": "`make book`: run every notebook, build the site",
+        "site": "`make site`: build the site from the committed outputs",
+        "test": "`make test`: everything is checked",
+    }
+    rows = []
+    for name, what in said.items():
+        entry = facts.get(name) or {}
+        seconds = entry.get("seconds")
+        rows.append((what, MISSING if seconds is None else _time(seconds), entry.get("date", "")))
+    size = facts.get("site") or {}
+    told = f"{size['mb']:.0f} MB, {size['pages']} pages" if "mb" in size else MISSING
+    return [*_table(("command", "time", "measured"), rows), "", f"Size of the site: {told}."]
+
+
+def notebooks(facts: dict, srcdir: Path) -> list[str]:
+    """Time and memory of each notebook of the staged sources."""
+    rows = []
+    for path in sorted((srcdir / "notebooks").glob("*.ipynb")):
+        entry = (facts.get("notebooks") or {}).get(path.stem)
+        link = f"[](../notebooks/{path.name})"
+        if entry is None:
+            rows.append((link, MISSING, MISSING, ""))
+            continue
+        stale = "" if entry["code"] == measured.code_digest(path) else ", before its code changed"
+        time, memory = _time(entry["seconds"]), f"{entry['peak_mb']} MB"
+        rows.append((link, time, memory, f"{entry['date']}{stale}"))
+    return _table(("notebook", "time", "peak memory", "measured"), rows)
+
+
+def test_counts(facts: dict, srcdir: Path) -> list[str]:
+    """How many tests there are."""
+    rounds = (facts.get("test") or {}).get("rounds") or {}
+    rows = [
+        (what, r["tests"], r["skipped"], _time(r["seconds"]))
+        if (r := rounds.get(name))
+        else (what, MISSING, MISSING, MISSING)
+        for name, what in ROUNDS.items()
+    ]
+    return _table(("tests", "number", "skipped", "time"), rows)
+
+
+def ledger(facts: dict, srcdir: Path) -> list[str]:
+    """Claims and mutation checks, counted in the package that the page is built with."""
+    from jepabook import claims
+
+    book = list(claims.book().values())
+    ours = sum(claim.id.startswith("new:") for claim in book)
+    mutants = sum(len(claim.mutants) for claim in book)
+    rows = [
+        ("claims of the paper, each with a check that decides it", len(book) - ours),
+        ("claims of ours, likewise", ours),
+        ("wrong variants that a check must reject (mutation checks)", mutants),
+    ]
+    return _table(("in the ledger", "number"), rows)
+
+
+PARTS = {
+    part.__name__.replace("_", "-"): part
+    for part in (machine, commands, notebooks, test_counts, ledger)
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=f"Collect what make book and make test measured into {FILE.as_posix()}."
+    )
+    parser.parse_args()
+    facts = collect(ROOT)
+    measured.write_whole(ROOT / FILE, facts)
+    missing = [name for name in ("book", "site", "test", "notebooks") if not facts[name]]
+    told = f"; {MISSING}: {', '.join(missing)}" if missing else ""
+    print(f"wrote {FILE.as_posix()}{told}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
