@@ -503,7 +503,7 @@ def test_sizes_that_do_not_fit_are_refused_in_one_line(changes, message):
 
 
 def test_other_bad_arguments_are_refused_in_one_line():
-    with pytest.raises(ValueError, match=r"^preset must be one of toy, small, .*, got 'big'$"):
+    with pytest.raises(ValueError, match=r"^preset must be one of toy, tiny, .*, got 'big'$"):
         model.preset("big")
     with pytest.raises(ValueError, match=r"^seed must be an integer >= 0, got -1$"):
         MAE(TINY, seed=-1)

@@ -320,18 +320,18 @@ def test_a_full_disk_is_told_in_one_line_and_the_training_goes_on_when_there_is_
 ):
     assert run("--out", "right") == 0
     capsys.readouterr()
-    save, count = safetensors.torch.save_file, itertools.count()
+    to_disk, count = files.to_disk, itertools.count()
 
-    def full(tensors, path):
-        if next(count) == 4:
-            Path(path).write_bytes(b"half")
-            raise safetensors.SafetensorError("No space left on device")
-        save(tensors, path)
+    def full(file):
+        if next(count) == 14:
+            file.truncate(9)
+            raise OSError(28, "No space left on device")
+        to_disk(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(safetensors.torch, "save_file", full)
+        patch.setattr(files, "to_disk", full)
         assert run() == 2
-    one_error(capsys, "run/state-0000002.safetensors cannot be written: No space left on device")
+    one_error(capsys, "[Errno 28] No space left on device")
     assert run() == 0 and left(folder) == left(folder.parent / "right")
 
 

@@ -33,7 +33,10 @@ PRINTINGS = 4
 # what only a screen can use; the explorer, drawn by a script, is replaced by a sentence
 SCREEN_ONLY = "a.headerlink, .toctree-wrapper, script, style, noscript, link, button, [hidden]"
 TYPE = "text/html; charset=utf-8"
-ABOUT = "The implicit bias of deep linear self-distillation networks, checked and extended."
+ABOUT = (
+    "The results of Littwin et al., How JEPA Avoids Noisy Features: The Implicit Bias of Deep "
+    "Linear Self Distillation Networks (NeurIPS 2024), checked and extended."
+)
 EXPLORER = (
     "The explorer itself runs on the site only: it draws these curves as you move its sliders."
 )
@@ -69,14 +72,16 @@ FIT = """smallest => {
 TOO_LARGE = """([width, height, whole]) => {
     const main = document.querySelector('main');
     const left = main.getBoundingClientRect().left;
+    const blocks = 'p, li, dt, dd, td, th, pre, figcaption, mjx-container[display]';
     const told = [];
     for (const one of main.querySelectorAll('*')) {
         if (one.parentElement.closest('mjx-container') !== null) continue;
         const box = one.getBoundingClientRect();
         const what = () => `<${one.tagName.toLowerCase()}> in ${
             one.closest('article')?.id}: ${one.textContent.trim().slice(0, 60)}`;
-        if (box.right - left > width + 1) {
-            told.push(`${Math.round(box.right - left - width)} px too wide: ${what()}`);
+        const right = Math.max(box.right, one.matches(blocks) ? box.left + one.scrollWidth - 1 : 0);
+        if (right - left > width + 1) {
+            told.push(`${Math.round(right - left - width)} px too wide: ${what()}`);
         } else if (one.matches(whole) && box.height > height) {
             told.push(`${Math.round(box.height)} px tall, more than a page: ${what()}`);
         } else if (getComputedStyle(one).overflowX !== 'visible'
@@ -86,6 +91,9 @@ TOO_LARGE = """([width, height, whole]) => {
     }
     return told;
 }"""
+GONE = """() => [...document.querySelectorAll('main a[href^="#"]')]
+    .map(link => decodeURIComponent(link.hash.slice(1)))
+    .filter((name, n, all) => !document.getElementById(name) && all.indexOf(name) === n)"""
 
 
 @dataclass(frozen=True)
@@ -232,9 +240,8 @@ def _running_head(one: Chapter) -> str:
     return f'@page p-{one.name} {{ {box} }}\n[id="{one.name}"] {{ page: p-{one.name}; }}'
 
 
-def numbers(pdf: Path) -> dict[str, int]:
+def numbers(reader: PdfReader) -> dict[str, int]:
     """On which page, from 1, each target of a link inside a PDF lies."""
-    reader = PdfReader(pdf)
     return {
         name.removeprefix("/"): reader.get_destination_page_number(place) + 1
         for name, place in reader.named_destinations.items()
@@ -264,6 +271,8 @@ def typeset(browser: Browser, address: str, book: str) -> Page:
     page.evaluate("document.fonts.ready.then(() => true)")
     page.evaluate(FIT, SMALLEST)
     problems += audit.formulas(page) + page.evaluate(TOO_LARGE, [WIDTH, HEIGHT, WHOLE])
+    if gone := page.evaluate(GONE):
+        problems.append(f"links lead nowhere: {', '.join(gone)}")
     if problems:
         raise BuildFailed("\n".join(problems))
     return page
@@ -289,12 +298,11 @@ def print_book(browser: Browser, address: str, book: str, out: Path) -> int:
         page.pdf(
             path=out, prefer_css_page_size=True, print_background=True, outline=True, tagged=True
         )
-        found = numbers(out)
-        if lost := [anchor for anchor in anchors if anchor not in found]:
-            raise BuildFailed(f"the contents lead nowhere: {', '.join(lost)}")
+        reader = PdfReader(out)
+        found = numbers(reader)
         if all(found[anchor] == known.get(anchor) for anchor in anchors):
             page.close()
-            return len(PdfReader(out).pages)
+            return len(reader.pages)
         known = found
         page.evaluate(
             """known => document.querySelectorAll('.contents .page').forEach(

@@ -32,13 +32,18 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path, facts):
-    """Write JSON whole or not at all, also when the machine stops."""
+def write(path, content):
+    """Write bytes whole or not at all, also when the machine stops."""
     unfinished = path.with_name(temporary(path.name))
-    with open(unfinished, "w", encoding="utf-8") as file:
-        json.dump(facts, file, indent=1)
+    with open(unfinished, "wb") as file:
+        file.write(content)
         to_disk(file)
     os.replace(unfinished, path)
+
+
+def write_json(path, facts):
+    """Write JSON whole or not at all."""
+    write(path, json.dumps(facts, indent=1).encode())
 
 
 def read_json(path):

@@ -6,8 +6,8 @@ these is a ``.safetensors`` file, and a ``.json`` with its checksum that is writ
 without the latter the former does not count.
 """
 
+import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
@@ -74,16 +74,12 @@ class Folder:
                     tensors[f"{OPTIMISER}{name}.{key}"] = tensor
         kind = WEIGHTS if optimiser is None else STATE
         path = file_of(self.path, kind, step)
-        unfinished = path.with_name(files.temporary(path.name))
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        try:
-            safetensors.torch.save_file(tensors, unfinished)
-        except safetensors.SafetensorError as error:
-            raise OSError(f"{path} cannot be written: {error}") from None
-        with open(unfinished, "rb+") as file:
-            files.to_disk(file)
-        os.replace(unfinished, path)
-        facts = {"format": FORMAT, "step": step, "sha256": files.sha256(path)}
+        # save_file would leave files of names of its own where it is killed
+        content = safetensors.torch.save(tensors)
+        files.write(path, content)
+        digest = hashlib.sha256(content).hexdigest()
+        facts = {"format": FORMAT, "step": step, "sha256": digest}
         files.write_json(path.with_suffix(".json"), facts | {"identity": self.identity})
         if kind == STATE:
             self.tidy(step)
