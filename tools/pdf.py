@@ -5,6 +5,7 @@ them. It prints twice: the first time tells on which page each section begins, t
 these numbers in the contents. Nothing is printed that does not fit the width of the paper.
 """
 
+import copy
 import html as htmllib
 import sys
 import tempfile
@@ -107,8 +108,11 @@ class Chapter:
 
 
 def _heading(tag: Tag) -> str:
-    """The text of a heading; a formula in it stays TeX, which the contents typeset as well."""
-    return " ".join(tag.decode_contents().split())
+    """The inside of a heading without its names; formulas stay TeX, which the contents set, too."""
+    inside = copy.copy(tag)
+    for named in inside.find_all(id=True):
+        named.unwrap()
+    return " ".join(inside.decode_contents().split())
 
 
 def chapter(html: Path, entry: str, names: dict[str, str]) -> Chapter:
@@ -137,8 +141,15 @@ def chapter(html: Path, entry: str, names: dict[str, str]) -> Chapter:
         path = normpath(str(folder / unquote(parts.path))) if parts.path else f"{entry}.html"
         return path, unquote(parts.fragment)
 
+    named = set()  # sphinx-proof gives a theorem's name to two elements
     for tag in article.find_all(id=True):
-        tag["id"] = f"{name}--{tag['id']}"
+        if tag["id"] in named:
+            del tag["id"]
+        else:
+            named.add(tag["id"])
+            tag["id"] = f"{name}--{tag['id']}"
+    for heading in article.find_all(["h1", "h2", "h3", "h4"]):
+        _take_names(heading)
     for tag in article.find_all(["img", "source"], src=True):
         if not urlsplit(tag["src"]).scheme:
             tag["src"] = "/" + target(tag["src"])[0]
@@ -151,13 +162,22 @@ def chapter(html: Path, entry: str, names: dict[str, str]) -> Chapter:
         else:  # a file of the site, which the paper cannot hold
             tag.unwrap()
     article["id"] = name
-    heading = article.find("h1")
-    sections = [
-        (section["id"], _heading(section.find("h2", recursive=False)))
-        for section in article.select("section[id]")
-        if section.find("h2", recursive=False) is not None
-    ]
-    return Chapter(name, _heading(heading), tuple(sections), article)
+    sections = tuple((one["id"], _heading(one)) for one in article.select("section > h2[id]"))
+    return Chapter(name, _heading(article.find("h1")), sections, article)
+
+
+def _take_names(heading: Tag) -> None:
+    """Give a heading the names of its section.
+
+    A section may begin at the foot of a page and its heading, which is kept with what follows, on
+    the next one; links are to lead to the heading.
+    """
+    section = heading.parent
+    for before in list(heading.find_previous_siblings("span", id=True)):
+        heading.insert(0, before.extract())
+    if section.name == "section" and section.get("id") and section.find(heading.name) is heading:
+        heading["id"] = section["id"]
+        del section["id"]
 
 
 def _line(anchor: str, text: str) -> str:
