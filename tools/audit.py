@@ -82,7 +82,7 @@ def visit(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
 
     def guard(route: Route) -> None:
         if urlsplit(route.request.url).hostname == HOST:
-            route.continue_()
+            route.fallback()  # to the context's handlers, if it has any
         else:
             problems.append(f"asks for {route.request.url}, outside the site")
             route.abort()
