@@ -17,3 +17,14 @@ def show(capsys):
             print("", *lines, sep="\n  ")
 
     return show_lines
+
+
+@pytest.fixture
+def two_threads():
+    """torch on two threads, whatever it has otherwise."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

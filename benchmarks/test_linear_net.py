@@ -13,18 +13,10 @@ from torch import nn
 
 from jepabook import JEPA, MAE, features, linear_net, minibatch
 
-WIDTH, DEPTH, BATCH, RATE, THREADS = 100, 5, 1000, 0.05, 2
+WIDTH, DEPTH, BATCH, RATE = 100, 5, 1000, 0.05
 ROUNDS = 25
 LEAST_RATIO = {1: 6, 32: 10}
 SPECTRUM = features.distribution(2, WIDTH, lam=(0.5, 1.5), rho=(0.5, 1.0))
-
-
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    yield
-    torch.set_num_threads(before)
 
 
 class PlainLoop:
@@ -119,7 +111,7 @@ def test_training_is_6_times_faster_than_autograd_on_samples_and_10_times_in_a_b
     took = best(contestants)
     benchmark.pedantic(one.train, args=(100,), rounds=3, iterations=1)
     lines = [
-        f"d = {WIDTH}, L = {DEPTH}, minibatches of {BATCH}, {THREADS} threads, float32",
+        f"d = {WIDTH}, L = {DEPTH}, minibatches of {BATCH}, 2 threads, float32",
         f"{'':44} {'ms a run and iteration':>24} {'ratio':>7} {'of the products':>16}",
         f"{'nn.Linear and autograd on samples':44} {1e3 * took['plain']:24.3f} {1:7.1f}",
     ]

@@ -24,14 +24,6 @@ LEAST_RATIO = {"toy": 1.3, "small": 1.15}
 GPU_BATCH, GPU_STEPS = 1024, 20
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    yield
-    torch.set_num_threads(before)
-
-
 def optimiser(groups):
     return torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.95), fused=True)
 

@@ -1,6 +1,6 @@
 """Figure 7 on images at hand, and what its measure can and cannot see."""
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -119,25 +119,23 @@ def _images(width, seed):
     return rows, (np.eye(width) - top, top)
 
 
-def cca_check(statement):
-    """Statements (W, rows, P) -> mean CCA of what W makes of rows and of their projections."""
-    from jepabook.vision import similarity  # needs torch
-
+def _matches(similarity, statement, tolerance):
+    """Whether a statement (W, rows, P) gives the similarity of W's views of rows and rows P."""
     for seed in range(2):
         rows, projectors = _images(12, seed)
         for weights in _linear_encoders(12, seed):
             for projector in projectors:
-                found = similarity.mean_cca(rows @ weights.T, rows @ projector @ weights.T, 1e-9)
-                if abs(found.value - statement(weights, rows, projector)) > 1e-6:
+                found = similarity(rows @ weights.T, rows @ projector @ weights.T)
+                if abs(found.value - statement(weights, rows, projector)) > tolerance:
                     return False
     return True
 
 
-def _sizes_ratio(weights, rows, projector):
-    """|W S P W'| / |W S W'| with S the covariance of rows."""
-    parts = (rows @ weights.T, rows @ projector @ weights.T)
-    full, part = (np.linalg.norm(x.T @ x) for x in parts)
-    return part / full
+def cca_check(statement):
+    """Statements (W, rows, P) -> mean CCA of what W makes of rows and of their projections."""
+    from jepabook.vision import similarity  # needs torch
+
+    return _matches(partial(similarity.mean_cca, tolerance=1e-9), statement, 1e-6)
 
 
 @claim(
@@ -152,7 +150,7 @@ def _sizes_ratio(weights, rows, projector):
     check=cca_check,
     mutants=[
         lambda weights, rows, projector: 1.0,
-        _sizes_ratio,
+        lambda weights, rows, projector: sees_sizes(weights, rows, projector),
         lambda weights, rows, projector: blind(weights @ (projector + 0.5), rows, projector),
         lambda weights, rows, projector: blind(weights[: len(weights) // 2], rows, projector),
     ],
@@ -169,14 +167,7 @@ def cka_check(statement):
     """Statements (W, rows, P) -> linear CKA of what W makes of rows and of their projections."""
     from jepabook.vision import similarity
 
-    for seed in range(2):
-        rows, projectors = _images(12, seed)
-        for weights in _linear_encoders(12, seed):
-            for projector in projectors:
-                found = similarity.linear_cka(rows @ weights.T, rows @ projector @ weights.T)
-                if abs(found.value - statement(weights, rows, projector)) > 1e-9:
-                    return False
-    return True
+    return _matches(similarity.linear_cka, statement, 1e-9)
 
 
 @claim(
@@ -191,15 +182,18 @@ def cka_check(statement):
     check=cka_check,
     mutants=[
         blind,
-        lambda weights, rows, projector: _sizes_ratio(weights, rows, projector) ** 2,
+        lambda weights, rows, projector: sees_sizes(weights, rows, projector) ** 2,
         lambda weights, rows, projector: (
             np.linalg.norm(rows @ projector @ weights.T) / np.linalg.norm(rows @ weights.T)
         ),
-        lambda weights, rows, projector: _sizes_ratio(weights / 2, rows, projector) + 1e-3,
+        lambda weights, rows, projector: sees_sizes(weights / 2, rows, projector) + 1e-3,
     ],
 )
 def sees_sizes(weights, rows, projector):
-    return _sizes_ratio(weights, rows, projector)
+    """|W S P W'| / |W S W'| with S the covariance of rows."""
+    parts = (rows @ weights.T, rows @ projector @ weights.T)
+    full, part = (np.linalg.norm(x.T @ x) for x in parts)
+    return part / full
 
 
 def same_check(statement):

@@ -26,6 +26,13 @@ def alone(folder):
         os.close(handle)
 
 
+def refuse_foreign(folder, own):
+    """Raise ValueError where a folder holds files beside the one that `own` names, half written."""
+    foreign = {path.name for path in Path(folder).iterdir()} - {temporary(own)}
+    if foreign:
+        raise ValueError(f"{folder} must be empty or new, got {min(foreign)!r} in it")
+
+
 def sha256(path):
     """The checksum of a file, in hexadecimal."""
     with open(path, "rb") as file:

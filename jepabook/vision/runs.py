@@ -44,9 +44,7 @@ class Folder:
         if (self.path / RUN).exists():
             _refuse_other(self.path / RUN, files.read_json(self.path / RUN), self.identity)
         else:
-            foreign = {path.name for path in self.path.iterdir()} - {files.temporary(RUN)}
-            if foreign:
-                raise ValueError(f"{folder} must be empty or new, got {min(foreign)!r} in it")
+            files.refuse_foreign(folder, RUN)
             run = {"format": FORMAT, "identity": self.identity, **facts}
             files.write_json(self.path / RUN, run)
 

@@ -103,9 +103,7 @@ class Growing:
         self.journal = {"format": FORMAT, "identity": identity, "seen": 0, "state": None}
         self.journal |= {"rows": [0, 0], "crc": empty, "skipped": {}, "modes": {}}
         if not (self.folder / JOURNAL).exists():
-            foreign = {path.name for path in self.folder.iterdir()} - {files.temporary(JOURNAL)}
-            if foreign:
-                raise ValueError(f"{folder} must be empty or new, got {min(foreign)!r} in it")
+            files.refuse_foreign(folder, JOURNAL)
             files.write_json(self.folder / JOURNAL, self.journal)
         else:
             self._go_on()
