@@ -27,7 +27,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book site pdf test measure links lab execute benchmark clean install
+.PHONY: help book site pdf test measure links colab lab execute benchmark clean install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,9 @@ measure: book test ## for authors: record what `make book` and `make test` take,
 
 links: site ## ask every link that leaves the book (needs the network)
 	@$(PY) -m tools.weblinks
+
+colab: $(STAMP) ## copy the notebooks for Colab, each with a cell that fetches and installs the book
+	@$(PY) -m tools.colab
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(PY) -m jupyterlab --notebook-dir notebooks

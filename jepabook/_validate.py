@@ -63,17 +63,27 @@ def finite(name, value):
     return where(name, as_array, np.isfinite(as_array), "must be finite")
 
 
-def number(name, value):
-    """Return the checked array `value` of one number as a float, or raise ValueError."""
-    if value.ndim:
-        raise ValueError(f"{name} must be one number, got shape {value.shape}")
-    return float(value)
+def number(name, value, check=finite):
+    """Return one number, which passes one of the checks of this module, as a float."""
+    as_array = check(name, value)
+    if as_array.ndim:
+        raise ValueError(f"{name} must be one number, got shape {as_array.shape}")
+    return float(as_array)
 
 
 def open_unit(name, value):
     """Return `value` as a float64 array inside (0, 1), or raise ValueError."""
     as_array = array(name, value)
     return where(name, as_array, (as_array > 0) & (as_array < 1), "must lie in (0, 1)")
+
+
+def times(name, value):
+    """Return `value` as a float64 array (n >= 2,) that increases from 0, or raise ValueError."""
+    as_array = finite(name, value)
+    if as_array.ndim != 1 or as_array.size < 2:
+        raise ValueError(f"{name} must be a sequence of at least two, got shape {as_array.shape}")
+    rising = np.append(as_array[0] == 0, np.diff(as_array) > 0)
+    return where(name, as_array, rising, "must increase from 0")
 
 
 def broadcast(**arrays):

@@ -223,7 +223,7 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
         In the paper's clock.
     """
     power, gamma, _ = _process(power, gamma, 1)
-    frames = _validate.number("frames", _validate.positive("frames", frames))
+    frames = _validate.number("frames", frames, _validate.positive)
     lam, sigma_squared = (power * gamma).sum(), power.sum()
     time = critical_time.exact(objective, lam, lam / sigma_squared, depth, epsilon)
     if not time > 0:

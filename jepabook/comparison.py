@@ -6,9 +6,7 @@ import numpy as np
 import torch
 
 from jepabook import _validate, linear_net, matrix_flow, minibatch
-from jepabook.objectives import JEPA, MAE
-
-OBJECTIVES = (JEPA, MAE)
+from jepabook.objectives import BOTH, JEPA
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ def train_both(
         for name, value in (("gains", gains), ("learning_rates", learning_rates))
     )
     seeds = _validate.integer("seeds", seeds)
-    lead = (len(OBJECTIVES), len(gains), len(learning_rates), seeds)
+    lead = (len(BOTH), len(gains), len(learning_rates), seeds)
     start, stream = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
     unit = linear_net.initial_weights(
         "gaussian", seeds, depth, len(spectrum), 1.0, start, device=device
@@ -84,7 +82,7 @@ def train_both(
     copies = len(gain) // seeds
     weights = unit.repeat(1, copies, 1, 1) * gain.to(device)[:, None, None]
     settings = linear_net.settings(
-        [objective for objective in OBJECTIVES for _ in range(len(gain) // 2)],
+        [objective for objective in BOTH for _ in range(len(gain) // 2)],
         weights,
         np.broadcast_to(learning_rates[:, None], lead).ravel(),
     )
@@ -149,6 +147,11 @@ class DecoderPath:
 
     def fit(self, spectrum):
         """Fit the fastest growth by a lam_i - b sigma_i^2, least squares.
+
+        Parameters
+        ----------
+        spectrum : FeatureSpectrum
+            The d features that were learned.
 
         Returns
         -------

@@ -211,7 +211,7 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
         raise ValueError(f"lam_ratio must exceed 1, got {lam_ratio!r}")
     if not rho_other < rho:
         raise ValueError(f"rho_other must be below rho = {rho!r}, got {rho_other!r}")
-    fraction = float(_validate.open_unit("fraction", fraction))
+    fraction = _validate.number("fraction", fraction, _validate.open_unit)
     highest = np.log(fraction * fixed_point(JEPA, rho_other, depth))
 
     def excess(log_epsilon):

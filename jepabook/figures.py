@@ -12,6 +12,7 @@ from jepabook.objectives import JEPA, MAE
 
 COLOURS = {JEPA: "#0b5fa5", MAE: "#c1440e"}
 LINES = {JEPA: "-", MAE: (0, (4, 1.6))}
+MARKERS = {JEPA: "o", MAE: "s"}
 _WHITE, _BLACK = np.ones(3), np.zeros(3)
 
 STYLE = {

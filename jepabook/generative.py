@@ -82,7 +82,7 @@ class RandomMasks:
         object.__setattr__(self, "dictionary", dictionary)
         object.__setattr__(self, "power", power)
         for name, check in (("noise", _validate.non_negative), ("visible", _validate.open_unit)):
-            value = _validate.number(name, check(name, getattr(self, name)))
+            value = _validate.number(name, getattr(self, name), check)
             object.__setattr__(self, name, value)
 
     def sample(self, count, seed):
@@ -137,7 +137,7 @@ def masked_covariances(covariance, visible):
     -------
     sigma_xx, sigma_yx, sigma_yy : ndarrays (d, d)
     """
-    f = _validate.number("visible", _validate.open_unit("visible", visible))
+    f = _validate.number("visible", visible, _validate.open_unit)
     covariance = _matrix("covariance", covariance)
     if covariance.shape[0] != covariance.shape[1]:
         raise ValueError(f"covariance must be square, got shape {covariance.shape}")

@@ -15,7 +15,7 @@ def learned(sizes, factor=2.0):
     The default is what it takes for half of the final size to lie above the initial size: any
     other feature is "half learned" before training starts.
     """
-    factor, sizes = _validate.number("factor", _validate.positive("factor", factor)), _sizes(sizes)
+    factor, sizes = _validate.number("factor", factor, _validate.positive), _sizes(sizes)
     return sizes[-1] >= factor * sizes[0]
 
 
@@ -30,7 +30,7 @@ def half_times(times, sizes, fraction=0.5):
     sizes : array (n, ..., d)
     fraction : float in (0, 1)
     """
-    fraction = _validate.number("fraction", _validate.open_unit("fraction", fraction))
+    fraction = _validate.number("fraction", fraction, _validate.open_unit)
     return first_crossing(times, sizes, fraction * _sizes(sizes)[-1])
 
 
@@ -125,7 +125,7 @@ def mean_interval(values, level=0.95):
     -------
     mean, low, high : ndarrays (...)
     """
-    level = _validate.number("level", _validate.open_unit("level", level))
+    level = _validate.number("level", level, _validate.open_unit)
     values = np.asarray(values, dtype=float)
     if values.ndim == 0 or len(values) < 2:
         raise ValueError(f"values must be of at least two seeds, got shape {values.shape}")

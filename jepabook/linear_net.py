@@ -66,7 +66,7 @@ def train(
     weights : tensor (L + M, R, d, d)
         Initial weights; left as they are.
     settings : Settings
-    source : minibatch.GaussianViews or minibatch.Population
+    source : minibatch.Population or minibatch.Minibatches
         Its stream of minibatches goes on from where it is: the same training needs a new source.
     steps : int
     record_at : sequence of int, optional
@@ -184,17 +184,13 @@ def flow(
     RuntimeError
         If the integrator gives up: the flow blows up, or is too stiff, as at huge target rates.
     """
-    times = _validate.finite("times", times)
-    if times.ndim != 1 or times.size < 2:
-        raise ValueError(f"times must be a sequence of at least two, got shape {times.shape}")
-    rising = np.append(times[0] == 0, np.diff(times) > 0)
-    _validate.where("times", times, rising, "must increase from 0")
+    times = _validate.times("times", times)
     if not isinstance(source, minibatch.Population):
         raise ValueError(f"source must be minibatch.Population, got {type(source).__name__}")
     begun = time.perf_counter()
     networks = Networks(weights, settings, source, directions, target_weights)
     rtol, atol = (
-        _validate.number(name, _validate.positive(name, value))
+        _validate.number(name, value, _validate.positive)
         for name, value in (("rtol", rtol), ("atol", atol))
     )
     least = 4 * torch.finfo(weights.dtype).eps

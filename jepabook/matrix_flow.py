@@ -9,10 +9,9 @@ from itertools import accumulate
 from operator import matmul
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.stats import ortho_group
 
-from jepabook import _validate
+from jepabook import _ode, _validate
 
 
 def product(layers):
@@ -31,7 +30,10 @@ def feature_sizes(weights):
 
 
 def partial_products(layers, matmul=matmul):
-    """W_1, W_2 W_1, ..., W_n ... W_1 as a list, of layers (n, ..., d, d), NumPy or torch."""
+    """W_1, W_2 W_1, ..., W_n ... W_1 as a list, of layers (n, ..., d, d), NumPy or torch.
+
+    `matmul` as for `layer_gradients`.
+    """
     return list(accumulate(layers, lambda below, layer: matmul(layer, below)))
 
 
@@ -103,6 +105,7 @@ def aligned_weights(objective, depth, width, epsilon, seed, signs=1.0):
     -------
     ndarray (L + 1, d, d)
     """
+    _validate.objective(objective)
     depth, width = _validate.depth(depth), _validate.integer("width", width, least=2)
     epsilon, signs = _validate.positive("epsilon", epsilon), _validate.array("signs", signs)
     _validate.where("signs", signs, np.abs(signs) == 1, "must be 1 or -1")
@@ -128,6 +131,8 @@ def integrate(objective, weights, sigma_xx, sigma_yx, times, rtol=1e-12, atol=1e
     times : array (n,)
         Increasing, >= 0, in units of gradient flow: the scalar equations (7), (8) run L times
         faster (see eq. (64)), so t there is L * times here.
+    rtol, atol : float
+        Of DOP853.
 
     Returns
     -------
@@ -136,28 +141,21 @@ def integrate(objective, weights, sigma_xx, sigma_yx, times, rtol=1e-12, atol=1e
     Raises
     ------
     ValueError
-        If the times are not an increasing sequence of finite numbers >= 0.
+        If the times are not an increasing sequence of finite numbers >= 0, or `objective` is none.
     RuntimeError
         If the integrator gives up.
     """
+    _validate.objective(objective)
     times = np.atleast_1d(_validate.non_negative("times", times))
-    if times.ndim != 1 or times.size == 0 or np.any(np.diff(times) <= 0):
-        raise ValueError(f"times must be one increasing sequence, got shape {times.shape}")
+    if times.ndim != 1 or times.size == 0:
+        raise ValueError(f"times must be a sequence of at least one, got shape {times.shape}")
+    _validate.where("times", times, np.append(True, np.diff(times) > 0), "must increase")
     if times[-1] == 0:
         return np.array(weights, dtype=float)[None]
 
     def flow(_, flat):
         return -gradient(objective, flat.reshape(weights.shape), sigma_xx, sigma_yx).ravel()
 
-    solution = solve_ivp(
-        flow,
-        (0.0, times[-1]),
-        weights.ravel(),
-        method="DOP853",
-        t_eval=times,
-        rtol=rtol,
-        atol=atol,
-    )
-    if not solution.success:
-        raise RuntimeError(f"gradient flow was not integrated: {solution.message}")
+    options = {"method": "DOP853", "t_eval": times, "rtol": rtol, "atol": atol}
+    solution = _ode.solve("gradient flow", flow, times, weights.ravel(), **options)
     return solution.y.T.reshape(len(times), *weights.shape)

@@ -45,7 +45,51 @@ class Population:
         return recorded.digest(self.sigma_xx.cpu().numpy(), self.sigma_yx.cpu().numpy())
 
 
-class GaussianViews:
+class Minibatches:
+    """Minibatches drawn by a generator of their own: what all sources that draw them share.
+
+    Attributes
+    ----------
+    streams, width, batch : int
+        S, d, and the pairs of a minibatch, n.
+    dtype : torch.float32 or torch.float64
+    device : torch device
+    """
+
+    def __init__(self, streams, width, batch, seed, dtype, device):
+        self.streams, self.width, self.batch = streams, width, batch
+        self.dtype, self.device = dtype, torch.device(device)
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._identity = None
+
+    def columns(self):
+        """Draw a minibatch; return x and y as columns, each (S, d, n)."""
+        raise NotImplementedError
+
+    def covariances(self):
+        """Draw a minibatch; return S_xx and S_yx, each (S, d, d)."""
+        x, y = self.columns()
+        return torch.bmm(x, x.mT).div_(self.batch), torch.bmm(y, x.mT).div_(self.batch)
+
+    def residual(self, product, target):
+        """Draw a minibatch; return V W S_xx - T S_yx for products and targets (R, d, d)."""
+        xx, yx = (_repeat(covariance, product) for covariance in self.covariances())
+        return torch.baddbmm(torch.bmm(target, yx), product, xx, beta=-1)
+
+    def state(self):
+        """The generator's state, a tensor of uint8."""
+        return self._generator.get_state()
+
+    def restore(self, state):
+        """Continue the stream from a `state`."""
+        self._generator.set_state(state)
+
+    def identity(self):
+        """A name for this source: the law of its minibatches, their size and the seed."""
+        return self._identity
+
+
+class GaussianViews(Minibatches):
     """Minibatches of jointly Gaussian views (x, y), drawn anew at every call of `residual`.
 
     With square roots Sigma_xx = F F' and Sigma_yy - Sigma_yx Sigma_xx^-1 Sigma_xy = N N', views
@@ -91,7 +135,7 @@ class GaussianViews:
         if draw not in self.DRAWS:
             raise ValueError(f"draw must be one of {self.DRAWS}, got {draw!r}")
         check_dtype(dtype)
-        self.batch, self.draw = _validate.integer("batch", batch), draw
+        batch = _validate.integer("batch", batch)
         seed = _validate.integer("seed", seed, least=0)
         xx, yx, yy = _streams(
             torch.float64, device, sigma_xx=sigma_xx, sigma_yx=sigma_yx, sigma_yy=sigma_yy
@@ -102,16 +146,15 @@ class GaussianViews:
             raise ValueError(f"sigma_xx must be positive definite, got eigenvalue {least:.3g}")
         regression = torch.linalg.solve_triangular(factor, yx.mT, upper=False).mT
         noise = _square_root(yy - regression @ regression.mT, scale=yy)
-        self.dtype, self.device = dtype, factor.device
+        super().__init__(*xx.shape[:2], batch, seed, dtype, factor.device)
+        self.draw = draw
         self._maps = [_Map(matrix.to(dtype)) for matrix in (factor, regression, noise)]
-        self.streams, self.width = xx.shape[:2]
-        self._generator = torch.Generator(self.device).manual_seed(seed)
         columns = min(self.batch, self.width) if draw == "wishart" else self.batch
         self._shape = (self.streams, self.width, columns)
         freedom = self.batch - torch.arange(columns, dtype=dtype, device=device)
         self._half_freedom = (freedom / 2).expand(self.streams, columns).contiguous()
         moments = recorded.digest(*(matrix.cpu().numpy() for matrix in (xx, yx, yy)))
-        self._identity = f"{draw} {self.batch} {seed} {dtype} {moments}"
+        self._identity = f"{draw} {batch} {seed} {dtype} {moments}"
 
     def columns(self):
         """Draw x and y as columns, each (S, d, n), or (S, d, min(n, d)) by Bartlett's theorem."""
@@ -124,32 +167,15 @@ class GaussianViews:
         to_x, to_y, to_noise = self._maps
         return to_x(a), to_y(a).add_(to_noise(b))
 
-    def covariances(self):
-        """Draw a minibatch; return S_xx and S_yx, each (S, d, d)."""
-        x, y = self.columns()
-        return torch.bmm(x, x.mT).div_(self.batch), torch.bmm(y, x.mT).div_(self.batch)
-
     def residual(self, product, target):
         """Draw a minibatch; return V W S_xx - T S_yx for products and targets (R, d, d)."""
-        if self.draw == "samples":
-            x, y = (_repeat(view, product) for view in self.columns())
-            return ((product @ x - target @ y) @ x.mT).div_(self.batch)
-        return covariance_residual(*self.covariances(), product, target)
-
-    def state(self):
-        """The generator's state, a tensor of uint8."""
-        return self._generator.get_state()
-
-    def restore(self, state):
-        """Continue the stream from a `state`."""
-        self._generator.set_state(state)
-
-    def identity(self):
-        """A name for this source: the law of its minibatches and its seed."""
-        return self._identity
+        if self.draw != "samples":
+            return super().residual(product, target)
+        x, y = (_repeat(view, product) for view in self.columns())
+        return ((product @ x - target @ y) @ x.mT).div_(self.batch)
 
 
-class Pairs:
+class Pairs(Minibatches):
     """Minibatches of given pairs of views, drawn with replacement at every call of `residual`.
 
     Parameters
@@ -169,16 +195,15 @@ class Pairs:
         x, y = (_validate.finite(name, view) for name, view in (("x", x), ("y", y)))
         if x.ndim != 2 or x.size == 0 or x.shape != y.shape:
             raise ValueError(f"x and y must both have shape (n, d), got {x.shape} and {y.shape}")
-        self.batch = _validate.integer("batch", batch)
-        self.streams, self.width = _validate.integer("streams", streams), x.shape[1]
+        batch = _validate.integer("batch", batch)
+        streams = _validate.integer("streams", streams)
         seed = _validate.integer("seed", seed, least=0)
-        self._identity = f"pairs {batch} {seed} {streams} {dtype} {recorded.digest(x, y)}"
         self._views = torch.as_tensor(np.stack([x, y]), dtype=dtype, device=device)
-        self.dtype, self.device = dtype, self._views.device
-        self._generator = torch.Generator(self.device).manual_seed(seed)
+        super().__init__(streams, x.shape[1], batch, seed, dtype, self._views.device)
+        self._identity = f"pairs {batch} {seed} {streams} {dtype} {recorded.digest(x, y)}"
 
-    def covariances(self):
-        """Draw a minibatch for each stream; return S_xx and S_yx, each (S, d, d)."""
+    def columns(self):
+        """Draw a minibatch for each stream; return x and y as columns, each (S, d, n)."""
         rows = torch.randint(
             self._views.shape[1],
             (self.streams, self.batch),
@@ -186,23 +211,7 @@ class Pairs:
             device=self.device,
         )
         x, y = self._views[:, rows].mT
-        return torch.bmm(x, x.mT).div_(self.batch), torch.bmm(y, x.mT).div_(self.batch)
-
-    def residual(self, product, target):
-        """Draw a minibatch; return V W S_xx - T S_yx for products and targets (R, d, d)."""
-        return covariance_residual(*self.covariances(), product, target)
-
-    def state(self):
-        """The generator's state, a tensor of uint8."""
-        return self._generator.get_state()
-
-    def restore(self, state):
-        """Continue the stream from a `state`."""
-        self._generator.set_state(state)
-
-    def identity(self):
-        """A name for this source: the pairs, the size of the minibatches and the seed."""
-        return self._identity
+        return x, y
 
 
 class _Map:
@@ -246,12 +255,6 @@ def _repeat(streams, product):
     """Tensors (S, ...) repeated to the number of networks in `product` (R, d, d)."""
     copies = len(product) // len(streams)
     return streams if copies == 1 else streams.repeat(copies, 1, 1)
-
-
-def covariance_residual(xx, yx, product, target):
-    """V W S_xx - T S_yx for covariances (S, d, d), products and targets (R, d, d)."""
-    xx, yx = _repeat(xx, product), _repeat(yx, product)
-    return torch.baddbmm(torch.bmm(target, yx), product, xx, beta=-1)
 
 
 def _square_root(matrix, scale):

@@ -14,11 +14,10 @@ unit of gradient flow throughout, as in `linear_net`; times are in the paper's c
 import math
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from scipy.special import logit
 
-from jepabook import _validate
+from jepabook import _ode, _validate
 from jepabook.dynamics import fixed_point, log_start
 from jepabook.objectives import JEPA
 
@@ -52,9 +51,7 @@ def trajectory(t, lam, rho, depth, epsilon, target_rate, weight_decay=0.0, teach
         Names the argument, its value and what is allowed.
     """
     depth = _validate.depth(depth)
-    t = _validate.non_negative("t", t)
-    if t.ndim != 1 or t.size < 2 or t[0] != 0 or np.any(np.diff(t) <= 0):
-        raise ValueError(f"t must increase from 0, got shape {t.shape}")
+    t = _validate.times("t", t)
     lam, rho, epsilon, rate, decay, teacher = _validate.broadcast(
         lam=_validate.positive("lam", lam),
         rho=_validate.positive("rho", rho),
@@ -153,17 +150,13 @@ def _universal_time(depth, start, stop, rate):
 
 
 def _integrate(slope, times, start, method, **options):
-    """SciPy's solver of one name; RuntimeError if it gives up.
+    """`_ode.solve` by Radau or LSODA, which both follow slow and fast targets alike.
 
-    Both follow slow and fast targets alike. LSODA is faster up to an event, but does not notice
-    that it may take long steps where everything has come to rest.
+    LSODA is faster up to an event, but does not notice that it may take long steps where
+    everything has come to rest.
     """
-    solution = solve_ivp(
-        slope, (0.0, times[-1]), start, method=method, rtol=_RTOL, atol=_ATOL, **options
-    )
-    if not solution.success:
-        raise RuntimeError(f"the target network was not integrated: {solution.message}")
-    return solution
+    options |= {"method": method, "rtol": _RTOL, "atol": _ATOL}
+    return _ode.solve("the target network", slope, times, start, **options)
 
 
 def inversion_boundary(rho, rho_other, depth, epsilon, target_rate, fraction=0.5, goal=None):
@@ -190,7 +183,7 @@ def inversion_boundary(rho, rho_other, depth, epsilon, target_rate, fraction=0.5
         rate = np.exp(log_rate)
         return rate * critical_time(1.0, which, depth, epsilon, rate, fraction, goal)
 
-    log_rate = np.log(float(_validate.positive("target_rate", target_rate)))
+    log_rate = np.log(_validate.number("target_rate", target_rate, _validate.positive))
     first = np.log(count(log_rate, rho))
 
     def excess(log_ratio):

@@ -63,7 +63,7 @@ def initial_weights(
     layers = _validate.depth(depth) + _validate.integer("decoder_depth", decoder_depth)
     width = _validate.integer("width", width)
     shape = (layers, _validate.integer("count", count), width, width)
-    gain = _validate.number("gain", _validate.positive("gain", gain))
+    gain = _validate.number("gain", gain, _validate.positive)
     minibatch.check_dtype(dtype)
     generator = torch.Generator().manual_seed(_validate.integer("seed", seed, least=0))
     if kind == "uniform":
@@ -136,7 +136,24 @@ def settings(
 
 
 class Networks:
-    """R networks and their target networks: the residual that flow and SGD share."""
+    """R networks and their target networks: the residual that flow and SGD share.
+
+    Parameters
+    ----------
+    weights : tensor (L + M, R, d, d)
+    settings : Settings
+    source : minibatch.Population or minibatch.Minibatches
+        Of S streams, S a divisor of R; of the weights' width, type and device.
+    directions : tensor (d, d) or None
+        Columns along which sizes are taken; None for the coordinate axes.
+    target_weights : tensor (L, R, d, d) or None
+        Where the target networks start; None: at the encoder.
+
+    Raises
+    ------
+    ValueError
+        For arguments that do not fit each other, or weights that are not finite.
+    """
 
     def __init__(self, weights, settings, source, directions, target_weights):
         self.settings, self.source = settings, source

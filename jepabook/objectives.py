@@ -58,6 +58,7 @@ class Objective:
 
 JEPA = Objective("JEPA", base_exponent=3, targets_encoder=True)
 MAE = Objective("MAE", base_exponent=2, targets_encoder=False)
+BOTH = (JEPA, MAE)
 
 
 def loss(objective, encoder, decoder, sigma_xx, sigma_yx, sigma_yy):
@@ -75,6 +76,7 @@ def loss(objective, encoder, decoder, sigma_xx, sigma_yx, sigma_yy):
     -------
     float
     """
+    _validate.objective(objective)
     product, target = decoder @ encoder, objective.target(encoder)
     return 0.5 * (
         np.vdot(product, product @ sigma_xx)

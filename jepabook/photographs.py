@@ -78,7 +78,7 @@ def masked(images, size, count, visible, seed):
     -------
     x, y : ndarrays (count, size * size)
     """
-    visible = _validate.number("visible", _validate.open_unit("visible", visible))
+    visible = _validate.number("visible", visible, _validate.open_unit)
     rng = np.random.default_rng(seed)
     patches = _cut(images, size, size, count, rng).reshape(count, -1)
     patches -= patches.mean(0)
@@ -147,7 +147,7 @@ def brightened(x, y, spread, seed):
     -------
     x, y : ndarrays (count, d)
     """
-    spread = _validate.number("spread", _validate.non_negative("spread", spread))
+    spread = _validate.number("spread", spread, _validate.non_negative)
     rng = np.random.default_rng(seed)
     return tuple(view + rng.normal(0.0, spread, (len(view), 1)) for view in (x, y))
 

@@ -214,6 +214,7 @@ def trained_sizes(objective, world, count, record_at, seed, depth=2, gain=0.2, r
     ndarray (n, count, k)
         |W b| for the directions b of the features.
     """
+    _validate.objective(objective)
     sigma_xx, sigma_yx, _ = world.covariances()
     shape = (_validate.depth(depth) + 1, _validate.integer("count", count), *sigma_xx.shape)
     weights = np.random.default_rng(seed).standard_normal(shape) * gain / len(sigma_xx) ** 0.5

@@ -57,10 +57,8 @@ def train(weights, objectives, bend, source, learning_rate, steps, record_at, pr
             f"weights must fit {source.streams} streams of width {source.width}, "
             f"got shape {tuple(weights.shape)}"
         )
-    steps, rate = (
-        _validate.integer("steps", steps),
-        _validate.positive("learning_rate", learning_rate),
-    )
+    steps = _validate.integer("steps", steps)
+    rate = _validate.number("learning_rate", learning_rate, _validate.positive)
     bend = torch.as_tensor(np.broadcast_to(_validate.finite("bend", bend), runs).copy())
     bend = bend.to(weights.dtype)[:, None, None]
     jepa = torch.tensor([objective.targets_encoder for objective in objectives])[:, None, None]
@@ -78,5 +76,5 @@ def train(weights, objectives, bend, source, learning_rate, steps, record_at, pr
         error = live[-1] @ encode(live[:-1], bend, x) - target
         (gradient,) = torch.autograd.grad(error.square().sum() / (2 * source.batch), live)
         with torch.no_grad():
-            live -= float(rate) * gradient
+            live -= rate * gradient
     return np.stack(records)

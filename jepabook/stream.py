@@ -5,7 +5,7 @@ import torch
 from jepabook import _validate, generative, minibatch, recorded
 
 
-class ConsecutiveFrames:
+class ConsecutiveFrames(minibatch.Minibatches):
     """S streams of one world; every minibatch is the next `batch` pairs x = z(t), y = z(t + 1).
 
     Nothing is shuffled or left out: the last frame of a minibatch is the first of the next one.
@@ -26,15 +26,13 @@ class ConsecutiveFrames:
         if not isinstance(world, generative.FlickeringWorld):
             raise ValueError(f"world must be a FlickeringWorld, got {type(world).__name__}")
         minibatch.check_dtype(dtype)
-        self.batch = _validate.integer("batch", batch)
-        self.streams = _validate.integer("streams", streams)
+        batch = _validate.integer("batch", batch)
+        streams = _validate.integer("streams", streams)
         seed = _validate.integer("seed", seed, least=0)
-        self.width, self.dtype = len(world.region), dtype
         self._images = torch.tensor(world.images, dtype=dtype, device=device)
-        self.device = self._images.device
+        super().__init__(streams, len(world.region), batch, seed, dtype, self._images.device)
         amplitude = world.noise[world.region]
         self._amplitude = torch.tensor(amplitude, dtype=dtype, device=device)
-        self._generator = torch.Generator(self.device).manual_seed(seed)
         self._light = _Autoregression(world.gamma, self)
         self._noise = _Autoregression(world.noise_gamma[world.region], self)
         self._last = self._frames(1)
@@ -55,15 +53,10 @@ class ConsecutiveFrames:
         self._last = frames[:, -1:]
         return frames
 
-    def covariances(self):
-        """S_xx and S_yx of the next minibatch, each (S, d, d)."""
+    def columns(self):
+        """x and y of the next minibatch as columns, each (S, d, n)."""
         frames = self.frames()
-        x, y = frames[:, :-1], frames[:, 1:]
-        return (x.mT @ x).div_(self.batch), (y.mT @ x).div_(self.batch)
-
-    def residual(self, product, target):
-        """V W S_xx - T S_yx of the next minibatch, for products and targets (R, d, d)."""
-        return minibatch.covariance_residual(*self.covariances(), product, target)
+        return frames[:, :-1].mT, frames[:, 1:].mT
 
     def _memory(self):
         return [self._last, self._light.last, self._noise.last]
@@ -83,10 +76,6 @@ class ConsecutiveFrames:
             state = state[size:]
         self._last, self._light.last, self._noise.last = parts
         self._generator.set_state(state.cpu().clone())
-
-    def identity(self):
-        """A name for this source: its world, minibatches and seed."""
-        return self._identity
 
 
 class _Autoregression:

@@ -5,12 +5,11 @@ decoder's M (M = 1 in the paper), the layer that acts first standing first.
 """
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.linalg import eigh, expm
 from scipy.optimize import brentq
 from scipy.stats import ortho_group
 
-from jepabook import _validate, clock, features, learning_order
+from jepabook import _ode, _validate, clock, features, learning_order
 
 DEPTH, GAIN = 4, 0.4
 CANDIDATES = ("yx", "xx", "priority", "joint")
@@ -43,6 +42,7 @@ def aligned_layers(objective, scales, seed, decoder_depth=1):
     -------
     ndarray (L + M, d, d)
     """
+    _validate.objective(objective)
     scales = _validate.positive("scales", scales)
     depth = len(scales) - _validate.integer("decoder_depth", decoder_depth)
     if scales.ndim != 2 or scales.shape[1] < 2 or depth < 1:
@@ -78,7 +78,8 @@ def slowdown(objective, depth, decoder_depth):
 
     (2L + M - 2) / M for JEPA and (L + M - 2) / (L + M) for MAE.
     """
-    return (_growth(objective, depth, decoder_depth) - 1) / _power(objective, depth, decoder_depth)
+    power = _power(objective, depth, decoder_depth)
+    return ((objective.base_exponent - 1) * depth + decoder_depth - 2) / power
 
 
 def fixed_point(objective, rho, depth, decoder_depth):
@@ -110,13 +111,9 @@ def critical_time(objective, lam, rho, depth, decoder_depth, gain, fraction=0.5)
     return clock.difference(m, start, stop, stop - start, -m * np.log(rho)) / (power * lam)
 
 
-def _growth(objective, depth, decoder_depth):
-    """The power of a layer's scale in the growth term, (k - 1) L + M - 1."""
-    return (objective.base_exponent - 1) * depth + decoder_depth - 1
-
-
 def _power(objective, depth, decoder_depth):
     """The power of a layer's final scale that is rho: M for JEPA, L + M for MAE."""
+    _validate.objective(objective)
     depth = _validate.depth(depth)
     return (3 - objective.base_exponent) * depth + _validate.integer("decoder_depth", decoder_depth)
 
@@ -136,13 +133,16 @@ def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
         Singular values at the start, as for `aligned_layers`; the decoder's may be negative.
     times : array (n,)
         Increasing from 0, in units of gradient flow.
+    rtol : float
+        Of LSODA; its atol is a hundredth of this.
 
     Returns
     -------
     ndarray (n, d)
     """
-    lam, scales = np.asarray(lam, dtype=float), np.asarray(scales, dtype=float)
-    variance = lam / rho
+    _validate.objective(objective)
+    lam, scales = _validate.finite("lam", lam), _validate.finite("scales", scales)
+    times, variance = _validate.times("times", times), lam / _validate.finite("rho", rho)
 
     def others(layers):
         """The product of all layers but one, for each."""
@@ -154,9 +154,8 @@ def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
         target = rest[-1] if objective.targets_encoder else 1.0
         return (rest * (lam * target - variance * layers.prod(0))).ravel()
 
-    path = solve_ivp(
-        velocity, (0, times[-1]), scales.ravel(), "LSODA", times, rtol=rtol, atol=rtol / 100
-    )
+    options = {"method": "LSODA", "t_eval": times, "rtol": rtol, "atol": rtol / 100}
+    path = _ode.solve("gradient flow of the scales", velocity, times, scales.ravel(), **options)
     return np.abs(path.y.T.reshape(len(times), *scales.shape)[:, :-1].prod(1))
 
 
@@ -178,8 +177,8 @@ def balanced_decoder(kappa, rho, depth):
     float
     """
     depth = _validate.depth(depth)
-    rho = _validate.number("rho", _validate.positive("rho", rho))
-    kappa = _validate.number("kappa", _validate.finite("kappa", kappa))
+    rho = _validate.number("rho", rho, _validate.positive)
+    kappa = _validate.number("kappa", kappa, _validate.finite)
     low = np.sqrt(max(kappa, 0.0))
     high = low + 1.01 * rho ** (1 / (depth + 1))
     return brentq(lambda v: v * max(v * v - kappa, 0.0) ** (depth / 2) - rho, low, high)
@@ -249,6 +248,7 @@ def final_encoder(objective, sigma_xx, sigma_yx, depth, tolerance=1e-13):
     ndarray (d, d)
         |S u| is the final size along a unit vector u.
     """
+    _validate.objective(objective)
     depth = _validate.depth(depth)
     regression = np.linalg.solve(sigma_xx, sigma_yx.T).T
     root = gram = np.eye(len(sigma_xx))

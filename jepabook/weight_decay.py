@@ -9,10 +9,9 @@ in the paper's clock. In the saturation z = w^s / rho, s = 3 - q, m = (q - 1) / 
 """
 
 import numpy as np
-from scipy.integrate import solve_ivp
 from scipy.optimize.elementwise import find_root
 
-from jepabook import _validate
+from jepabook import _ode, _validate
 from jepabook.dynamics import fixed_point
 
 
@@ -161,9 +160,7 @@ def trajectory(objective, t, lam, rho, depth, epsilon, weight_decay):
         To a relative error of about 1e-10.
     """
     _validate.objective(objective)
-    t = _validate.non_negative("t", t)
-    if t.ndim != 1 or t.size < 2 or t[0] != 0 or np.any(np.diff(t) <= 0):
-        raise ValueError(f"t must increase from 0, got shape {t.shape}")
+    t = _validate.times("t", t)
     lam, rho, epsilon, decay = _validate.broadcast(
         lam=_validate.positive("lam", lam),
         rho=_validate.positive("rho", rho),
@@ -176,15 +173,6 @@ def trajectory(objective, t, lam, rho, depth, epsilon, weight_decay):
     def slope(_, x):
         return rates[0] * np.exp(growth * x) - rates[1] * np.exp(2 * x) - rates[2]
 
-    solution = solve_ivp(
-        slope,
-        (0.0, t[-1]),
-        np.log(epsilon).ravel(),
-        method="LSODA",
-        t_eval=t,
-        rtol=1e-11,
-        atol=1e-12,
-    )
-    if not solution.success:
-        raise RuntimeError(f"weight decay was not integrated: {solution.message}")
+    start, options = np.log(epsilon).ravel(), {"method": "LSODA", "rtol": 1e-11, "atol": 1e-12}
+    solution = _ode.solve("weight decay", slope, t, start, t_eval=t, **options)
     return np.exp(solution.y.T.reshape(len(t), *epsilon.shape))

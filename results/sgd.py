@@ -144,7 +144,7 @@ def main():
         "gain": GAIN,
         "grid": {"lam": LAM_RANGES, "rho": RHO_RANGES, "gain": GAINS, "learning_rate": RATES},
     }
-    recorded.save("results/sgd.npz", small, facts)
+    recorded.save(recorded.RESULTS / "sgd.npz", small, facts)
 
 
 if __name__ == "__main__":

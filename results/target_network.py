@@ -2,7 +2,7 @@
 
 ``python -m results.target_network`` writes results/target_network.npz, which chapter 9 reads:
 gradient descent in float64 on the population's covariances, every seed's start shared by all
-rates and all decays. Four minutes on one core; resumable.
+rates and all decays. Three minutes on two threads; resumable.
 
 With target networks, each (seeds, rates, features): ``half``, when a feature first reached half of
 rho^L in units of gradient flow (NaN: never, or from the start, or it did not end at twice its

@@ -162,7 +162,8 @@ def main():
     arrays |= {"variances": split.variances, "total": split.total}
     told = {"labels": list(shown.labels), "preset": PRESET, "trained": TRAINED, "batch": BATCH}
     told |= {"rate": RATE, "fitted": FITTED, "count": COUNT, "probed": PROBED, "threads": threads}
-    recorded.save("results/vision.npz", arrays, told | recorded.provenance(SEEDS[0], started))
+    told |= recorded.provenance(SEEDS[0], started)
+    recorded.save(recorded.RESULTS / "vision.npz", arrays, told)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,20 @@ import inspect
 import numpy as np
 import pytest
 
-from jepabook import JEPA, MAE, FeatureSpectrum, critical_time, dynamics, features, matrix_flow
+from jepabook import (
+    JEPA,
+    MAE,
+    FeatureSpectrum,
+    critical_time,
+    dynamics,
+    features,
+    matrix_flow,
+    momentum,
+    objectives,
+    random_masks,
+    violations,
+    weight_decay,
+)
 from jepabook.lerch import lerch_phi
 
 COMMON = {"lam": 1.2, "rho": 0.8, "depth": 2}
@@ -257,3 +270,43 @@ def test_objectives_refuse_a_bad_depth(method, depth):
 def test_an_objective_that_is_none_is_named_with_what_is_allowed(name, objective):
     message = message_of(call, name, objective=objective)
     assert message == f"objective must be jepabook.JEPA or jepabook.MAE, got {objective!r}"
+
+
+EYE = np.eye(2)
+MATRICES = {
+    "loss": lambda o: objectives.loss(o, EYE, EYE, EYE, EYE, EYE),
+    "aligned_weights": lambda o: matrix_flow.aligned_weights(o, 1, 2, 0.1, 0),
+    "integrate": lambda o: matrix_flow.integrate(o, np.stack([EYE, EYE]), EYE, EYE, [0.0, 1.0]),
+    "aligned_layers": lambda o: violations.aligned_layers(o, np.ones((2, 2)), 0),
+    "slowdown": lambda o: violations.slowdown(o, 2, 1),
+    "final size": lambda o: violations.fixed_point(o, 0.8, 2, 1),
+    "decoder's time": lambda o: violations.critical_time(o, 1.0, 0.8, 2, 1, 0.1),
+    "unbalanced_sizes": lambda o: violations.unbalanced_sizes(o, [1.0], [1.0], [[1.0]], [0.0, 1.0]),
+    "final_encoder": lambda o: violations.final_encoder(o, EYE, EYE, 1),
+    "trained_sizes": lambda o: random_masks.trained_sizes(o, random_masks.example(), 1, [1], 0),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+@pytest.mark.parametrize("objective", ["JEPA", None])
+def test_matrices_of_an_objective_that_is_none_are_refused(name, objective):
+    message = message_of(MATRICES[name], objective)
+    assert message == f"objective must be jepabook.JEPA or jepabook.MAE, got {objective!r}"
+
+
+@pytest.mark.parametrize(
+    ("times", "end"),
+    [
+        ([0.0, 2.0, 1.0], "must increase from 0, got 1.0 at index (2,)"),
+        ([1.0, 2.0], "must increase from 0, got 1.0 at index (0,)"),
+        ([0.0], "must be a sequence of at least two, got shape (1,)"),
+        ([0.0, np.inf], "must be finite, got inf at index (1,)"),
+    ],
+)
+def test_times_that_do_not_increase_from_zero_are_told_with_their_place(times, end):
+    known = 1.2, 0.8, 2, 0.1, 0.01
+    assert message_of(momentum.trajectory, times, *known) == f"t {end}"
+    assert message_of(weight_decay.trajectory, JEPA, times, *known) == f"t {end}"
+    scales = np.ones((2, 1))
+    message = message_of(violations.unbalanced_sizes, JEPA, [1.0], [1.0], scales, times)
+    assert message == f"times {end}"

@@ -1,4 +1,4 @@
-"""Binder: its versions, the buttons that lead there, its environment, and a chapter in JupyterLab.
+"""Binder: its versions, the launch buttons, its environment, and a chapter in JupyterLab.
 
 conda's own packages are not to be had from a package registry of Python's, so the environment is
 made with pip, in a folder of its own: JupyterLab in the version that `environment.yml` names, then
@@ -18,10 +18,11 @@ import tomllib
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from environments import copy_of_repository, environment_of, make, texts
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import expect
 
-from tools import audit, book
+from tools import audit, book, colab
 from tools.notebooks import MEMORY_LIMIT, ROOT, read, strip_volatile, write
 
 ENVIRONMENT = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))
@@ -30,7 +31,6 @@ PYPI = {"pytorch-cpu": "torch"}  # conda's names, where they differ
 LAB = "03-where-training-ends.ipynb"  # sympy, SciPy and figures
 ALONE = "04-solving-the-dynamics.ipynb"  # mpmath and python-flint
 PATIENCE = 60_000  # milliseconds, for a machine that has other things to do
-OFFLINE = ("NewConnectionError", "NameResolutionError", "Network is unreachable")
 
 
 def pins():
@@ -98,26 +98,39 @@ class TestButtons:
         links = {a["href"] for a in soup.select(".dropdown-launch-buttons a")}
         return links, soup.select(".dropdown-launch-buttons, .fa-rocket")
 
-    def test_a_notebook_opens_in_binder(self, browser, tmp_path):
+    def test_a_notebook_opens_in_binder_and_colab(self, browser, tmp_path):
         html = self.build(tmp_path, "https://github.com/someone/the-book", "stable")
         links, _ = self.launches(html / "notebooks" / "01-a-chapter.html")
-        chapter = "stable?urlpath=lab/tree/notebooks/01-a-chapter.ipynb"
-        assert links == {f"https://mybinder.org/v2/gh/someone/the-book/{chapter}"}
+        binder = "stable?urlpath=lab/tree/notebooks/01-a-chapter.ipynb"
+        copy = f"blob/{colab.BRANCH}/notebooks/01-a-chapter.ipynb"
+        assert links == {
+            f"https://mybinder.org/v2/gh/someone/the-book/{binder}",
+            f"https://colab.research.google.com/github/someone/the-book/{copy}",
+        }
         assert self.launches(html / "book" / "index.html") == (set(), [])
         assert audit.links(html) == []  # the logo is the theme's own, and has a text
 
         with audit.served(html) as address, audit.in_theme(browser, "light") as context:
             page, problems = audit.visit(context, f"{address}/notebooks/01-a-chapter.html")
             page.locator(".dropdown-launch-buttons button").click()
-            expect(page.get_by_role("link", name="Binder")).to_be_visible()
+            for name in ("Binder", "Colab"):
+                expect(page.get_by_role("link", name=name)).to_be_visible()
             problems += audit.accessibility(page) + audit.furniture(page)
         assert not problems, "\n".join(problems)
+
+    def test_colab_opens_github_only(self, tmp_path):
+        html = self.build(tmp_path, "https://gitlab.com/someone/the-book", "stable")
+        links, _ = self.launches(html / "notebooks" / "01-a-chapter.html")
+        assert [link.split("?")[0] for link in links] == [
+            "https://mybinder.org/v2/gl/someone%2Fthe-book/stable"
+        ]
 
     def test_without_a_repository_there_is_no_button(self, tmp_path):
         html = self.build(tmp_path, "", "main")
         for page in ("notebooks/01-a-chapter.html", "book/index.html"):
             assert self.launches(html / page) == (set(), [])
-            assert "binder" not in (html / page).read_text(encoding="utf-8").lower()
+            text = (html / page).read_text(encoding="utf-8").lower()
+            assert "binder" not in text and "colab" not in text
 
 
 class TestMemory:
@@ -151,41 +164,11 @@ def binder(tmp_path_factory):
     """A copy of this repository, and an environment made for it: two folders."""
     home = tmp_path_factory.mktemp("binder")
     clone, python = home / "clone", home / "env" / "bin" / "python"
-    unwanted = shutil.ignore_patterns(".*", "_build", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, clone, ignore=unwanted)
-    env = environment_of(home)
+    copy_of_repository(clone)
     lab = f"jupyterlab=={conda_pins()['jupyterlab']}"
-    for command in (
-        [sys.executable, "-m", "venv", home / "env"],
-        [python, *"-m pip install --quiet --constraint constraints.txt".split(), lab],
-        [clone / "binder" / "postBuild"],
-    ):
-        done = subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True)
-        said = done.stdout + done.stderr
-        if done.returncode and not os.environ.get("CI") and any(word in said for word in OFFLINE):
-            pytest.skip("no package registry can be reached, so there is no environment to try")
-        assert done.returncode == 0, said
+    pip = [python, *"-m pip install --quiet --constraint constraints.txt".split(), lab]
+    make(home, pip, [clone / "binder" / "postBuild"], cwd=clone)
     return home
-
-
-def environment_of(home):
-    """Environment variables in which only the environment of `home` speaks."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("JUPYTER", "PYTHON", "IPYTHON", "VIRTUAL_ENV", "MPL", "PYTEST"))
-    }
-    return kept | {
-        "PATH": f"{home / 'env' / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTER_PREFER_ENV_PATH": "1",
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "IPYTHONDIR": str(home / "ipython"),
-        "PYTHONNOUSERSITE": "1",
-    }
 
 
 def said(home, *command):
@@ -218,15 +201,6 @@ def imported():
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module.partition(".")[0])
     return sorted(names)
-
-
-def texts(path):
-    """What each code cell printed."""
-    return [
-        "".join(output.get("text", "") for output in cell.outputs)
-        for cell in read(path).cells
-        if cell.cell_type == "code"
-    ]
 
 
 @pytest.fixture

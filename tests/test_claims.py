@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import pkgutil
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,12 @@ def test_verdict_is_the_recorded_one(id):
 @pytest.mark.parametrize("id", BOOK)
 def test_every_mutant_is_rejected(id):
     assert surviving_mutants(BOOK[id]) == []
+
+
+def test_every_module_that_makes_claims_is_in_the_book():
+    names = [module.name for module in pkgutil.iter_modules(claims.__path__)]
+    modules = [import_module(f"jepabook.claims.{name}") for name in names]
+    assert collect(modules).keys() == BOOK.keys()
 
 
 def test_each_item_of_the_paper_has_one_row():

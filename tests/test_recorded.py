@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,19 @@ def test_the_digest_tells_values_shapes_types_and_order_apart():
     assert recorded.digest(one.reshape(2, 3)) == recorded.digest(
         np.asfortranarray(one.reshape(2, 3))
     )
+
+
+def test_the_digest_of_a_file_is_that_of_its_array_and_takes_no_memory(tmp_path, monkeypatch):
+    array = np.random.default_rng(0).integers(256, size=(5000, 64), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", array)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    whole = recorded.digest(array)
+    tracemalloc.start()
+    assert recorded.digest(mapped) == whole
+    assert tracemalloc.get_traced_memory()[1] < array.nbytes / 4
+    tracemalloc.stop()
+    monkeypatch.setattr(recorded, "BLOCK", 1000)
+    assert recorded.digest(mapped) == whole
 
 
 PROGRAM = """

@@ -472,6 +472,11 @@ def test_a_finished_folder_is_left_alone_and_foreign_ones_are_refused(source, tm
     assert run(source, folder) == first
     assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert "its size is 16, not 8" in refused(run, source, folder, size=8)
+    facts = json.loads((folder / "images.json").read_bytes())
+    newer = facts | {"identity": facts["identity"] | {"kernel": "box"}}
+    (folder / "images.json").write_text(json.dumps(newer))
+    assert "its kernel is box, not None" in refused(run, source, folder)
+    (folder / "images.json").write_text(json.dumps(facts))
     (source / "a" / "new.jpg").write_bytes(WHOLE)
     assert "belongs to another conversion: its source" in refused(run, source, folder)
     (tmp_path / "mine").mkdir()

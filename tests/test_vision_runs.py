@@ -91,9 +91,10 @@ def test_another_training_in_the_same_folder_is_refused_with_what_differs(
     assert contents(folder) == before
 
 
-def test_a_picture_that_is_another_one_is_another_training(tmp_path):
-    go(tmp_path / "run")
-    other = pictures()
+@pytest.mark.parametrize("count", [40, 2500])
+def test_a_picture_that_is_another_one_is_another_training(count, tmp_path):
+    train.train(plan(), pictures(count), tmp_path / "run")
+    other = pictures(count)
     other.pixels[7, 3, 2, 1] ^= 1
     with pytest.raises(ValueError, match=r"is of another training: its images is .*digest"):
         train.train(plan(), other, tmp_path / "run")

@@ -70,7 +70,11 @@ def test_a_workflow_ends_and_may_do_little(workflow):
     wide = {
         name: job["permissions"] for name, job in jobs_of(workflow).items() if "permissions" in job
     }
-    allowed = [{"pages": "write", "id-token": "write"}, {"contents": "read", "issues": "write"}]
+    allowed = [
+        {"pages": "write", "id-token": "write"},
+        {"contents": "read", "issues": "write"},
+        {"contents": "write"},
+    ]
     assert all(permissions in allowed for permissions in wide.values())
     for job in jobs_of(workflow).values():
         assert job["timeout-minutes"] <= 60
@@ -92,10 +96,10 @@ def test_workflows_call_make_and_every_target_exists():
     } == {
         "links": ["links"],
         "newest": ["install", "test"],
-        "site": ["site"],
+        "site": ["site", "colab"],
         "test": ["test"],
     }
-    assert {"links", "install", "test", "site"} <= targets
+    assert {"links", "install", "test", "site", "colab"} <= targets
 
 
 def test_what_all_of_them_prepare():

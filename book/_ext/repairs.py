@@ -8,13 +8,16 @@ Markup: docutils calls the bibliography a list without calling its entries items
 readers cannot follow; sphinx-proof and sphinx-exercise give one id to every proof of a page and to
 the inside of every box.
 
-Launch buttons: the theme stops with an error where they are asked for and no repository is named;
-this takes them off instead.
+Launch buttons: the theme stops with an error where they are asked for and no repository is named,
+and warns where Colab is asked for and the repository is not on GitHub; this takes them off instead.
+It knows one branch for all buttons; this leads Colab to the one with the copies of tools/colab.py.
 """
 
 import re
 
 from docutils.nodes import Element
+
+from tools import colab
 
 LIST_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list">)')
 SHARED_ID = re.compile(r' id="(?:proof|proof-content|exercise-content|solution-content)"')
@@ -36,13 +39,28 @@ def mend_markup(app, pagename, templatename, context, doctree) -> None:
 
 
 def launch_from_a_repository(app, config) -> None:
-    """Keep the launch buttons only if there is a repository to launch from."""
-    if not config.html_theme_options.get("repository_url"):
+    """Keep the launch buttons only if there is a repository to launch from, Colab's on GitHub."""
+    url = config.html_theme_options.get("repository_url")
+    if not url:
         config.html_theme_options.pop("launch_buttons", None)
+    elif not url.startswith("https://github.com/"):
+        config.html_theme_options.get("launch_buttons", {}).pop("colab_url", None)
+
+
+def open_copies_in_colab(app, pagename, templatename, context, doctree) -> None:
+    """Change the branch in the address of Colab's button."""
+    branch = app.config.html_theme_options.get("repository_branch")
+    for group in context.get("header_buttons", ()):
+        for button in group.get("buttons", ()):
+            if button["text"] == "Colab":
+                button["url"] = button["url"].replace(
+                    f"/blob/{branch}/", f"/blob/{colab.BRANCH}/", 1
+                )
 
 
 def setup(app) -> dict:
     app.connect("config-inited", launch_from_a_repository)
     app.connect("doctree-read", note_targets)
     app.connect("html-page-context", mend_markup)
+    app.connect("html-page-context", open_copies_in_colab, priority=502)  # the theme's have 501
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,9 +15,6 @@ from random import Random
 import numpy as np
 from flint import fmpq, fmpq_mat, fmpq_poly
 
-from jepabook import JEPA, MAE
-
-BOTH = (JEPA, MAE)
 SHAPES = ((1, 2), (2, 3), (3, 2), (3, 4), (4, 2), (5, 2))  # (depth L, width d)
 
 

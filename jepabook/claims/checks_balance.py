@@ -7,7 +7,6 @@ from random import Random
 from flint import fmpq, fmpq_mat
 
 from jepabook.claims.checks import (
-    BOTH,
     SHAPES,
     Network,
     array,
@@ -24,6 +23,7 @@ from jepabook.claims.checks import (
     random_positive,
 )
 from jepabook.claims.checks_networks import product_rule, random_networks
+from jepabook.objectives import BOTH
 
 
 def balanced_networks():

@@ -8,7 +8,7 @@ import sympy
 from flint import ctx
 from mpmath import mp, mpf
 
-from jepabook import JEPA, MAE, critical_time
+from jepabook import critical_time
 from jepabook.claims.checks_orders import (
     DEPTHS,
     WORKING,
@@ -18,8 +18,7 @@ from jepabook.claims.checks_orders import (
     vanishes,
 )
 from jepabook.claims.scalar_features import Feature, enclosure, in_balls, random_feature
-
-BOTH = (JEPA, MAE)
+from jepabook.objectives import BOTH
 
 
 class Symbols:

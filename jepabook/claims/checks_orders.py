@@ -58,8 +58,8 @@ class Path(NamedTuple):
 
 
 @cache
-def _parameters(depth, seed=0):
-    feature = random_feature(JEPA, depth, seed)
+def _parameters(depth):
+    feature = random_feature(JEPA, depth)
     return feature.lam, feature.rho
 
 

@@ -8,11 +8,9 @@ from random import Random
 
 import numpy as np
 from flint import fmpq, fmpq_poly
-from scipy.integrate import solve_ivp
 
-from jepabook import FeatureSpectrum, matrix_flow
+from jepabook import FeatureSpectrum, _ode, matrix_flow
 from jepabook.claims.checks import (
-    BOTH,
     SHAPES,
     Network,
     Power,
@@ -32,6 +30,7 @@ from jepabook.claims.checks_aligned import (
     flow_series,
     truncate,
 )
+from jepabook.objectives import BOTH
 
 
 def root_series(series, degree, start):
@@ -112,19 +111,21 @@ def admitted_starts_check(statement, rates):
     )
 
 
-def integrated_agrees(rates, depth=3, tolerance=1e-7):
+def integrated_agrees(rates):
     """Whether the rates predict |W e_i| of a network integrated in float64 until they are large."""
-    spectrum, epsilon, times = FeatureSpectrum([0.8, 1.2], [1.1, 0.9]), 0.3, np.linspace(0, 6, 7)
+    spectrum, depth = FeatureSpectrum([0.8, 1.2], [1.1, 0.9]), 3
+    epsilon, times = 0.3, np.linspace(0, 6, 7)
 
     def agrees(objective):
         weights = matrix_flow.aligned_weights(objective, depth, 2, epsilon, seed=1)
         flow = matrix_flow.integrate(objective, weights, *spectrum.covariances()[:2], times)
         known = [Feature(s, m) for s, m in zip(spectrum.sigma_squared, spectrum.lam, strict=True)]
-        scalar = solve_ivp(
+        scalar = _ode.solve(
+            "the scalar equations",
             lambda _, w: [
                 rates[objective](float(v), f, depth) for v, f in zip(w, known, strict=True)
             ],
-            (0, times[-1]),
+            times,
             [epsilon, epsilon],
             method="DOP853",
             t_eval=times,
@@ -132,7 +133,7 @@ def integrated_agrees(rates, depth=3, tolerance=1e-7):
             atol=1e-13,
         )
         sizes = np.array([matrix_flow.feature_sizes(weights) for weights in flow])
-        return np.abs(sizes - scalar.y.T).max() < tolerance
+        return np.abs(sizes - scalar.y.T).max() < 1e-7
 
     return all(agrees(objective) for objective in BOTH)
 

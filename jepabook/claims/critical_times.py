@@ -157,11 +157,11 @@ def mae_critical_time_in_range(f):
     return mae_critical_time(f)
 
 
-def jepa_ratio(L, rho, larger, epsilon, coefficient=None, power=1):
+def jepa_ratio(L, rho, larger, epsilon, coefficient=None):
     """1 + (2L - 1) / (2L - 2) Delta rho epsilon^(1/L), or a near miss."""
     if coefficient is None:
         coefficient = mpf(2 * L - 1) / (2 * L - 2)
-    return 1 + coefficient * (1 / rho - 1 / larger) * mp.root(epsilon, L) ** power
+    return 1 + coefficient * (1 / rho - 1 / larger) * mp.root(epsilon, L)
 
 
 def ratio_from_depth_two(

@@ -6,8 +6,8 @@ import numpy as np
 
 from jepabook import JEPA, MAE, dynamics, matrix_flow
 from jepabook.claims.ledger import HOLDS, claim
+from jepabook.objectives import BOTH
 
-BOTH = (JEPA, MAE)
 CHAPTER = "12-your-data"
 
 

@@ -8,9 +8,9 @@ from mpmath import mp, mpf
 from jepabook import JEPA, MAE, momentum, weight_decay
 from jepabook.claims.ledger import HOLDS, claim
 from jepabook.claims.scalar_features import DIGITS
+from jepabook.objectives import BOTH
 
 CHAPTER = "09-target-network"
-BOTH = (JEPA, MAE)
 
 
 def _random_features():

@@ -7,6 +7,7 @@ from scipy.linalg import hadamard
 from scipy.optimize import minimize_scalar
 
 from jepabook import JEPA, MAE, critical_time, dynamics, matrix_flow, random_masks
+from jepabook.claims.checks_matrix_flow import encoder_velocity, invasion_check
 from jepabook.claims.ledger import HOLDS, claim
 from jepabook.generative import (
     RandomMasks,
@@ -14,8 +15,8 @@ from jepabook.generative import (
     masked_covariances,
     sparse_power,
 )
+from jepabook.objectives import BOTH
 
-BOTH = (JEPA, MAE)
 CHAPTER = "10-random-masks"
 SHARES = (0.2, 0.5, 0.7)
 
@@ -351,10 +352,7 @@ def _growth(objective, covariance, patterns, f, gain, depth):
     weights = matrix_flow.aligned_weights(objective, depth, len(xx), gain**depth, [110, 4])
     velocity = -matrix_flow.gradient(objective, weights, xx, yx)
     encoder = matrix_flow.encoder(weights)
-    moving = sum(
-        matrix_flow.product(weights[a + 1 : -1]) @ velocity[a] @ matrix_flow.product(weights[:a])
-        for a in range(depth)
-    )
+    moving = encoder_velocity(weights, velocity)
     return [2 * (encoder @ u) @ (moving @ u) for u in patterns]
 
 
@@ -497,30 +495,6 @@ def empty_directions(f, gamma):
     return -1, f + (1 - f) * gamma
 
 
-def invasion_check(statement):
-    """Statements (lam, rho, i, j, L) -> the rate at which feature j grows in the place of i.
-
-    rho of either sign; the decoder's sign at i is that of rho_i.
-    """
-    lam, rho = np.array([0.9, 0.7, -0.8, -0.6]), np.array([0.9, 0.5, -0.7, -0.4])
-    sigma_xx, sigma_yx = np.diag(lam / rho), np.diag(lam)
-    for depth in (1, 2, 3):
-        for missing in range(4):
-            for host in set(range(4)) - {missing}:
-                present = np.arange(4) != missing
-                weights = np.tile(np.diag(np.abs(rho) * present), (depth + 1, 1, 1))
-                weights[-1] = np.diag(rho * present)
-                bump = np.zeros_like(weights)
-                bump[0, host, missing] = 1e-6
-                moved = -matrix_flow.gradient(JEPA, weights + bump, sigma_xx, sigma_yx)
-                rate = moved[0, host, missing] / 1e-6
-                if np.abs(moved - rate * bump).max() > 1e-10:
-                    return False
-                if not np.isclose(rate, statement(lam, rho, host, missing, depth), rtol=1e-6):
-                    return False
-    return True
-
-
 @claim(
     "new:signed-invasion",
     where="this book",
@@ -531,7 +505,9 @@ def invasion_check(statement):
     methods="E",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#constraints",
-    check=invasion_check,
+    check=invasion_check(
+        np.array([0.9, 0.7, -0.8, -0.6]), np.array([0.9, 0.5, -0.7, -0.4]), (1, 2, 3)
+    ),
     mutants=[
         lambda lam, rho, i, j, L: signed_invasion(lam, rho, j, i, L),
         lambda lam, rho, i, j, L: signed_invasion(lam, np.abs(rho), i, j, L),

@@ -82,7 +82,7 @@ def inversion_range_check(statement):
 @claim(
     "new:figure-2-range",
     where="this book",
-    says=r"In Figure 2 (c), with $\rho$ from 1 to 0.5 and $\epsilon=10^{-3}$, JEPA's order is "
+    says=r"In our Figure 2 (c), with $\rho$ from 1 to 0.5 and $\epsilon=10^{-3}$, JEPA's order is "
     r"inverted in full only while $\lambda_{\max}/\lambda_{\min}$ stays below about 1.25.",
     methods="E",
     verdict=HOLDS,

@@ -8,10 +8,9 @@ from mpmath import mp, mpf
 
 from jepabook.claims.ledger import HOLDS, claim
 from jepabook.claims.scalar_features import DIGITS, Feature
-from jepabook.objectives import JEPA, MAE
+from jepabook.objectives import BOTH, JEPA, MAE
 
 CHAPTER = "06-who-goes-first"
-BOTH = (JEPA, MAE)
 
 
 def _time(objective, depth, lam, rho, epsilon, p):

@@ -17,13 +17,18 @@ CHAPTER = "07-stochastic-gradient-descent"
 CLEAR, REVERSED = (1 / 3, 1.0), (-1.0, -1 / 3)
 
 
+@cache
+def _recorded():
+    return recorded.result("sgd")
+
+
 def order(panel, objective, what, along):
     """Mean, low, high of tau in a panel of ``results/sgd``.
 
     `what` is "sizes" (at the step at which their order is the most pronounced), "doubling" (times;
     features that never double come last) or "doubled" (times of those that double).
     """
-    arrays, _ = recorded.result("sgd")
+    arrays, _ = _recorded()
     row = (JEPA, MAE).index(objective)
     if what == "sizes":
         taus = arrays[f"{panel}__order_by_{along}"][row]
@@ -144,7 +149,7 @@ def selection_check(statement):
 
     And for JEPA's order along rho among those that double.
     """
-    arrays, _ = recorded.result("sgd")
+    arrays, _ = _recorded()
     for panel in RHO_PANELS:
         for row, objective in enumerate((JEPA, MAE)):
             doubled, kept, among = statement(objective)
@@ -288,7 +293,7 @@ def choices_check(statement):
     Means over four seeds: of sizes, where their order is the most pronounced, and of doubling
     times, never as last. NaN where a run diverged or fewer than ten features doubled.
     """
-    arrays, facts = recorded.result("sgd")
+    arrays, facts = _recorded()
     for row, objective in enumerate((JEPA, MAE)):
         for what in ("sizes", "doubling"):
             for (i, j, *cell), value in np.ndenumerate(arrays[f"grid__{what}"][:, :, row]):

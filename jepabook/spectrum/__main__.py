@@ -14,7 +14,7 @@ import numpy as np
 from jepabook import recorded
 from jepabook.objectives import JEPA, MAE
 from jepabook.spectrum import estimates, prediction, reading, report
-from jepabook.spectrum.share import under_torchrun
+from jepabook.spectrum.share import ElsewhereError, under_torchrun
 
 FAR = 0.1  # a misalignment from which on the generalised eigenvalues are told as well
 
@@ -47,7 +47,7 @@ def main(argv=None):
         except (ValueError, OSError) as error:
             # what all processes meet, only the first one of each machine tells
             first = os.environ.get("LOCAL_RANK", "0") == "0"
-            elsewhere = isinstance(error, reading.ElsewhereError)
+            elsewhere = isinstance(error, ElsewhereError)
             if isinstance(error, reading.PartError) or (first and not elsewhere):
                 print(f"python -m jepabook.spectrum: error: {error}", file=sys.stderr)
             return 2

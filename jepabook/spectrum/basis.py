@@ -33,8 +33,13 @@ def common_basis(sigma_xx, sigma_yx, machine):
         if diagonal > most:
             best, most = basis, diagonal
     best = machine.numpy(_turned(best, scaled, machine))
-    best = best[:, np.argsort(-along(best, sigma_yx), kind="stable")]
-    return best * np.sign(best[np.abs(best).argmax(0), np.arange(len(best))])
+    return pointed(best[:, np.argsort(-along(best, sigma_yx), kind="stable")])
+
+
+def pointed(directions):
+    """Columns (d, k), each with the sign that makes its largest entry positive."""
+    largest = directions[np.abs(directions).argmax(0), np.arange(directions.shape[1])]
+    return directions * np.sign(largest)
 
 
 def _turned(basis, matrices, machine):

@@ -175,7 +175,7 @@ def estimate(
     )
     if groups % 2:
         raise ValueError(f"groups must be even, got {groups}")
-    confidence = _validate.number("confidence", _validate.open_unit("confidence", confidence))
+    confidence = _validate.number("confidence", confidence, _validate.open_unit)
     seed = _validate.integer("seed", seed, least=0)
     machine, share, pairs = backend(device), share or Share(), source(x, y)
     if share.processes > groups:

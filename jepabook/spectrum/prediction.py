@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepabook import _validate, critical_time, dynamics
-from jepabook.objectives import JEPA, MAE
+from jepabook.objectives import BOTH, JEPA
 
-OBJECTIVES = (JEPA, MAE)
 LARGE = 1e150  # as good as infinity, but for its product with 0
 MOST_COMPARED = 64  # features whose pairs are looked at
 
@@ -42,8 +41,10 @@ class Prediction:
         start lies above `fraction` of the final size.
     pull : dict of Objective to ndarray (d,)
         The largest crosstalk (`Spectrum.crosstalk`, for JEPA times w_i / epsilon) on each feature
-        from those that grow before it: far below 1 where its time can be trusted; inf for
-        features never learned.
+        from those that grow before it; inf for features never learned. Where it is far below 1,
+        the feature's time can be trusted if in addition no feature of smaller rho (JEPA), of
+        smaller lam rho (MAE), was learned long before: onto such a one crosstalk grows
+        exponentially, from however small a pull (chapter 12, ``new:crosstalk-grows``).
     disagreements : tuple of Disagreement
         Among the 64 features that come first in either order; the most certain first.
     """
@@ -88,21 +89,21 @@ def predict(spectrum, depth, epsilon, fraction=0.5):
     Prediction
     """
     start = checked_start(depth, epsilon, fraction)
-    times = {o: _times(o, spectrum.lam, spectrum.rho, *start) for o in OBJECTIVES}
-    places = np.argsort(np.argsort([times[o] for o in OBJECTIVES], kind="stable"), kind="stable")
-    learned = np.isfinite([times[o] for o in OBJECTIVES])
+    times = {o: _times(o, spectrum.lam, spectrum.rho, *start) for o in BOTH}
+    places = np.argsort(np.argsort([times[o] for o in BOTH], kind="stable"), kind="stable")
+    learned = np.isfinite([times[o] for o in BOTH])
     first = np.where(learned, places, len(spectrum)).min(0)
     compared = np.argsort(first, kind="stable")[: min(MOST_COMPARED, learned.any(0).sum())]
     replicas = spectrum.lam_replicates[:, compared], spectrum.rho_replicates[:, compared]
-    opposed = _opposed(*(times[o][compared] for o in OBJECTIVES))
-    again = _opposed(*(_times(o, *replicas, *start) for o in OBJECTIVES)).mean(0)
+    opposed = _opposed(*(times[o][compared] for o in BOTH))
+    again = _opposed(*(_times(o, *replicas, *start) for o in BOTH)).mean(0)
     found = [
         Disagreement(int(compared[i]), int(compared[j]), float(again[i, j]))
         for i, j in np.argwhere(opposed)
     ]
     found.sort(key=lambda pair: -pair.certainty)
     crosstalk = spectrum.crosstalk()
-    pull = {o: _pull(o, spectrum.rho, crosstalk, times[o], *start[:2]) for o in OBJECTIVES}
+    pull = {o: _pull(o, spectrum.rho, crosstalk, times[o], *start[:2]) for o in BOTH}
     return Prediction(*start, times, pull, tuple(found))
 
 
@@ -110,8 +111,8 @@ def checked_start(depth, epsilon, fraction):
     """The three arguments of `predict`, or ValueError."""
     return (
         _validate.depth(depth),
-        _validate.number("epsilon", _validate.positive("epsilon", epsilon)),
-        _validate.number("fraction", _validate.open_unit("fraction", fraction)),
+        _validate.number("epsilon", epsilon, _validate.positive),
+        _validate.number("fraction", fraction, _validate.open_unit),
     )
 
 

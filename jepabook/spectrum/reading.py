@@ -4,15 +4,12 @@ import numpy as np
 
 from jepabook.spectrum.basis import along
 from jepabook.spectrum.moments import Groups, Moments
+from jepabook.spectrum.share import ElsewhereError
 from jepabook.spectrum.sources import Pairs, refuse
 
 
 class PartError(ValueError):
     """Bad input in the share that one of several processes read."""
-
-
-class ElsewhereError(ValueError):
-    """Bad input in the share of another process."""
 
 
 def read(pairs, groups, share, machine, progress):

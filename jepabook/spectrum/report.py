@@ -197,7 +197,7 @@ def _plane(ax, spectrum, learned, named):
 
 def _orders(ax, prediction, named):
     """Places in MAE's order at the left, in JEPA's at the right, joined by lines."""
-    from jepabook.figures import COLOURS
+    from jepabook.figures import COLOURS, LINES
 
     certain = {
         index
@@ -212,10 +212,11 @@ def _orders(ax, prediction, named):
     last = len(named) + 1.5
     for feature in named:
         ends = [here[o].get(feature, last) for o in (MAE, JEPA)]
-        colour, width = "0.75", 0.8
+        style = {"color": "0.75", "linewidth": 0.8}
         if feature in certain and ends[0] != ends[1]:
-            colour, width = COLOURS[JEPA if ends[1] < ends[0] else MAE], 1.4
-        ax.plot((0, 1), ends, color=colour, linewidth=width)
+            sooner = JEPA if ends[1] < ends[0] else MAE
+            style = {"color": COLOURS[sooner], "linestyle": LINES[sooner], "linewidth": 1.4}
+        ax.plot((0, 1), ends, **style)
         for x, side, place in ((-0.04, "right", ends[0]), (1.04, "left", ends[1])):
             if place < last:
                 ax.text(x, place, str(feature), ha=side, va="center", fontsize=7)

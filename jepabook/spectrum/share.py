@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 
+class ElsewhereError(ValueError):
+    """What another one of several processes met, which tells of it."""
+
+
 @dataclass(frozen=True)
 class Share:
     """This process' place among those that share the work.

@@ -214,7 +214,7 @@ def resident(pixels, device, share=0.5):
     """
     import torch
 
-    share = _validate.number("share", _validate.open_unit("share", share))
+    share = _validate.number("share", share, _validate.open_unit)
     device = torch.device(device)
     if device.type != "cuda" or pixels.nbytes > share * torch.cuda.mem_get_info(device)[0]:
         return pixels

@@ -46,9 +46,9 @@ def draw(size, count, rng, smallest=1.0, largest=None, palette=None, samples=2):
     """
     size, count = _validate.integer("size", size), _validate.integer("count", count)
     samples = _validate.integer("samples", samples)
-    smallest = _validate.number("smallest", _validate.positive("smallest", smallest))
+    smallest = _validate.number("smallest", smallest, _validate.positive)
     largest = size if largest is None else largest
-    largest = _validate.number("largest", _validate.positive("largest", largest))
+    largest = _validate.number("largest", largest, _validate.positive)
     if not smallest < largest:
         raise ValueError(f"largest must be above smallest = {smallest}, got {largest}")
     palette = _palette(palette)

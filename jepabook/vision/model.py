@@ -65,7 +65,7 @@ class Config:
             width, heads = (getattr(self, part + name) for name in ("width", "heads"))
             _multiple(f"{part}width", width, f"{part}heads", heads)
             _multiple(f"{part}width", width, "4", 4)
-        share = _validate.number("share", _validate.open_unit("share", self.share))
+        share = _validate.number("share", self.share, _validate.open_unit)
         object.__setattr__(self, "share", share)
         kept_patches(self.patches, share)
 

@@ -94,6 +94,11 @@ class Folder:
     def restore(self, network, optimiser):
         """Fill a model and its AdamW from the newest state.
 
+        Parameters
+        ----------
+        network : torch Module
+        optimiser : AdamW
+
         Returns
         -------
         int

@@ -48,7 +48,7 @@ def mean_cca(x, y, tolerance=1e-6, device="cpu"):
     Similarity
         The mean is over min(ranks) correlations. NaN where a representation is constant.
     """
-    tolerance = _validate.number("tolerance", _validate.open_unit("tolerance", tolerance))
+    tolerance = _validate.number("tolerance", tolerance, _validate.open_unit)
     bases = [_basis(view, tolerance) for view in _centred(x, y, device)]
     ranks = tuple(basis.shape[1] for basis in bases)
     if min(ranks) == 0:
@@ -83,7 +83,9 @@ def chance_of_cca(p, q, n, nodes=4000):
     Parameters
     ----------
     p, q, n : int
-        Ranks, at most n.
+        Ranks, at most n, and dimensions.
+    nodes : int
+        Of the quadrature over the density.
 
     Returns
     -------

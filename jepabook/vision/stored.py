@@ -211,10 +211,10 @@ def refuse_other(folder, found, wanted):
     wanted = json.loads(json.dumps(wanted))
     if found != wanted:
         found = found if isinstance(found, dict) else {}
-        name = next(key for key in wanted if found.get(key) != wanted[key])
+        name = next(key for key in {**wanted, **found} if found.get(key) != wanted.get(key))
         raise ValueError(
             f"{folder} belongs to another conversion: its {name} is {found.get(name)}, not "
-            f"{wanted[name]}: choose another folder or delete it"
+            f"{wanted.get(name)}: choose another folder or delete it"
         )
 
 

@@ -17,6 +17,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from jepabook import _validate
 from jepabook.spectrum.backend import backend
+from jepabook.spectrum.basis import pointed
 from jepabook.spectrum.moments import Gram
 
 WHICH = ("full", "top", "bottom")
@@ -89,7 +90,7 @@ def fit(pixels, bottom=0.25, device="auto", block=1024):
     size = _size(pixels)
     if len(pixels) < 2:
         raise ValueError(f"pixels must hold at least 2 images, got {len(pixels)}")
-    bottom = _validate.number("bottom", _validate.open_unit("bottom", bottom))
+    bottom = _validate.number("bottom", bottom, _validate.open_unit)
     block, machine = min(_validate.integer("block", block), len(pixels)), backend(device)
     width = 3 * size**2
     on_gpu = getattr(machine.zeros(0), "is_cuda", False)
@@ -108,10 +109,9 @@ def fit(pixels, bottom=0.25, device="auto", block=1024):
     if total <= 0:
         raise ValueError(f"pixels must differ between images, got {count} times the same image")
     values, directions = _leading(squares, (1 - bottom) * total)
-    largest = directions[np.abs(directions).argmax(0), np.arange(len(values))]
     unit = LEVELS**2 * (count - 1)
     mean = machine.numpy(mean) / LEVELS
-    return Subspaces(size, mean, directions * np.sign(largest), values / unit, total / unit, bottom)
+    return Subspaces(size, mean, pointed(directions), values / unit, total / unit, bottom)
 
 
 def project(subspaces, pixels, which, block=1024):

@@ -1,0 +1,58 @@
+"""Environments made with pip, each in a folder of its own, and what runs in them: for tests."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tools.notebooks import ROOT, read
+
+OFFLINE = ("NewConnectionError", "NameResolutionError", "Network is unreachable")
+
+
+def copy_of_repository(folder):
+    """Copy what there is, committed or not."""
+    unwanted = shutil.ignore_patterns(".*", "_build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, folder, ignore=unwanted)
+
+
+def make(home, *commands, cwd):
+    """Make the environment `home / "env"` and run commands in it; skip without a registry."""
+    for command in ([sys.executable, "-m", "venv", home / "env"], *commands):
+        env = environment_of(home)
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+        said = done.stdout + done.stderr
+        if done.returncode and not os.environ.get("CI") and any(word in said for word in OFFLINE):
+            pytest.skip("no package registry can be reached, so there is no environment to try")
+        assert done.returncode == 0, said
+
+
+def environment_of(home):
+    """Environment variables in which only the environment of `home` speaks."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JUPYTER", "PYTHON", "IPYTHON", "VIRTUAL_ENV", "MPL", "PYTEST"))
+    }
+    return kept | {
+        "PATH": f"{home / 'env' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "PYTHONNOUSERSITE": "1",
+    }
+
+
+def texts(path):
+    """What each code cell printed."""
+    return [
+        "".join(output.get("text", "") for output in cell.outputs)
+        for cell in read(path).cells
+        if cell.cell_type == "code"
+    ]
