@@ -4,6 +4,7 @@ A file is a compressed ``.npz`` that holds numbers only, and one JSON text of
 facts. It is written whole or not at all, and nothing in it is ever unpickled.
 """
 
+import argparse
 import datetime
 import hashlib
 import io
@@ -100,6 +101,12 @@ def result(name):
     if not path.exists():
         raise ValueError(f"{name!r} is not recorded: make it with python -m results.{name}")
     return load(path)
+
+
+def refuse_arguments(about):
+    """End a script that takes no arguments if it is given one; --help prints `about`."""
+    layout = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=about, formatter_class=layout).parse_args()
 
 
 def digest(*arrays):

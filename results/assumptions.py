@@ -446,4 +446,5 @@ def main():
 
 
 if __name__ == "__main__":
+    recorded.refuse_arguments(__doc__)
     main()

@@ -65,13 +65,15 @@ def test_verdict_is_the_recorded_one(id):
 
 @pytest.mark.parametrize("id", BOOK)
 def test_every_mutant_is_rejected(id):
-    assert surviving_mutants(BOOK[id]) == []
+    survivors = surviving_mutants(BOOK[id])
+    assert not survivors, f"the check lets these mutants pass, counted from 0: {survivors}"
 
 
 def test_every_module_that_makes_claims_is_in_the_book():
     names = [module.name for module in pkgutil.iter_modules(claims.__path__)]
     modules = [import_module(f"jepabook.claims.{name}") for name in names]
-    assert collect(modules).keys() == BOOK.keys()
+    missing = collect(modules).keys() - BOOK.keys()
+    assert not missing, f"add their module to book() in jepabook/claims/__init__.py: {missing}"
 
 
 def test_each_item_of_the_paper_has_one_row():
@@ -82,7 +84,10 @@ def test_each_item_of_the_paper_has_one_row():
 def test_what_is_new_is_told_under_new_here():
     text = (ROOT / "book" / "new.md").read_text(encoding="utf-8")
     told = re.findall(r"\(\.\./notebooks/ledger\.ipynb#(new-[\w-]+)\)", text)
-    assert sorted(told) == sorted(pages.anchor(id) for id in OURS)
+    ours = {pages.anchor(id) for id in OURS}
+    assert not ours - set(told), f"link each once in book/new.md: {ours - set(told)}"
+    assert not set(told) - ours, f"no such claims: {set(told) - ours}"
+    assert len(told) == len(ours), "book/new.md links a claim twice"
 
 
 @pytest.mark.parametrize("id", BOOK)
@@ -95,9 +100,11 @@ def test_row_tells_its_section_of_the_paper(id):
 @pytest.mark.parametrize("id", BOOK)
 def test_erratum_is_there_exactly_where_something_is_wrong(id):
     wrong = BOOK[id].verdict in (CORRECTED, FAILS)
-    assert (BOOK[id].erratum is not None) == wrong
+    assert (BOOK[id].erratum is not None) == wrong, "Erratum: exactly if CORRECTED or FAILS"
     if wrong:
-        assert BOOK[id].erratum.changes_result == (BOOK[id].verdict == FAILS)
+        told = BOOK[id].erratum.changes_result
+        assert told == (BOOK[id].verdict == FAILS), "changes_result: exactly if FAILS"
+        assert id not in OURS, "errata are the paper's: mend a claim of ours instead"
 
 
 @pytest.mark.parametrize("id", BOOK)

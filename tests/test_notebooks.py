@@ -1,4 +1,7 @@
-"""The committed notebooks: run from top to bottom, short cells, told figures, nothing volatile."""
+"""The committed notebooks: run from top to bottom, short cells, told figures, nothing volatile.
+
+Chapters also have the parts that a reader expects, and a line on the landing page.
+"""
 
 import re
 
@@ -9,6 +12,7 @@ from tools.notebooks import KERNELSPEC, LANGUAGE_INFO, ROOT, read, toc_entries
 LONGEST_CELL = 15  # lines that are not blank
 MACHINE_PATH = re.compile(r"(?<![\w/.])/(?:home|root|Users|work|tmp|mnt|opt)/\S*|\b[A-Z]:\\Users")
 NOTEBOOKS = [entry for entry in toc_entries() if entry.startswith("notebooks/")]
+CHAPTERS = [entry for entry in NOTEBOOKS if entry.partition("/")[2][:2].isdigit()]
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
@@ -74,3 +78,27 @@ def test_nothing_volatile(notebook):
 def test_no_path_of_a_machine(notebook):
     told = "\n".join(text for cell in notebook.cells for text in texts(cell))
     assert not MACHINE_PATH.findall(told)
+
+
+def test_every_notebook_is_in_the_table_of_contents():
+    stray = {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    stray -= set(NOTEBOOKS)
+    assert not stray, f"add to _toc.yml: {stray}"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_has_its_parts_and_a_line_on_the_landing_page(chapter):
+    cells = read(ROOT / f"{chapter}.ipynb").cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    parts = (
+        *("# ", ":::{admonition} Overview", "**After this chapter you can** "),
+        *("**You need** ", "**Time:** ", "## Summary", "**Next:** ", "## Exercises"),
+    )
+    at = [text.find(part) for part in parts]
+    assert -1 not in at, f"lacks {parts[at.index(-1)]!r}"
+    assert at == sorted(at), f"must come in this order: {parts}"
+    exercises = re.findall(r"^:::\{exercise\}.*\n:label: (\S+)", text, flags=re.MULTILINE)
+    solved = re.findall(r"^:::\{solution(?:-start)?\} (\S+)", text, flags=re.MULTILINE)
+    assert exercises and exercises == solved, "an exercise has no solution, or not in its order"
+    index = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    assert f"](../{chapter}.ipynb)" in index, "book/index.md does not link it"

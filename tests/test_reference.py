@@ -103,7 +103,7 @@ def test_every_module_is_in_the_reference_or_left_out_for_a_reason():
 def test_public_names_have_docstrings(name):
     module = importlib.import_module(name)
     offered = public(module)
-    assert module.__doc__
+    assert module.__doc__, f"{name} has no docstring"
     missing = [said for key, thing in offered.items() for said in undocumented(key, thing)]
     assert not missing, f"{name}: these have no docstring, so the reference lacks them"
 

@@ -2,6 +2,8 @@
 
 import datetime
 import re
+import runpy
+import sys
 from importlib import import_module
 
 import numpy as np
@@ -20,7 +22,8 @@ def result(request):
 
 
 def test_every_script_has_its_recorded_file_and_no_file_is_without():
-    assert NAMES == sorted(path.stem for path in recorded.RESULTS.glob("*.npz"))
+    lacking = set(NAMES) ^ {path.stem for path in recorded.RESULTS.glob("*.npz")}
+    assert not lacking, f"results/ must hold NAME.py and NAME.npz of each: {lacking}"
 
 
 def test_provenance_is_complete(result):
@@ -39,8 +42,20 @@ def test_no_path_of_a_machine(result):
 def test_files_are_small_and_documented(result):
     name, *_ = result
     assert (recorded.RESULTS / f"{name}.npz").stat().st_size < 2**20
-    assert f"-m results.{name}`" in (recorded.RESULTS / "README.md").read_text()
-    assert import_module(f"results.{name}").__doc__.count(f"python -m results.{name}") == 1
+    command = f"python -m results.{name}"
+    readme = (recorded.RESULTS / "README.md").read_text()
+    assert f"{command}`" in readme, f"results/README.md has no row with {command}"
+    told = import_module(f"results.{name}").__doc__
+    assert told.count(command) == 1, f"the docstring must name {command} once"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_takes_no_arguments_and_says_so(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--quick"])
+    monkeypatch.delitem(sys.modules, f"results.{name}", raising=False)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        runpy.run_module(f"results.{name}", run_name="__main__")
+    assert "unrecognized arguments: --quick" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("panel", ["distribution_2", "lam_only"])

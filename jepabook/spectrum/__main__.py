@@ -56,7 +56,7 @@ def main(argv=None):
 
 def _report(options, share, started):
     if not find_spec("matplotlib"):
-        raise ValueError("matplotlib must be installed: pip install 'jepabook[spectrum]'")
+        raise ValueError("matplotlib must be installed: pip install '.[spectrum]' in the clone")
     report.check_folder(options.out)
     start = prediction.checked_start(options.depth, options.epsilon, options.fraction)
     found = estimates.estimate(
