@@ -57,6 +57,7 @@ test: $(STAMP) ## lint, unit tests, notebooks against their outputs, strict site
 	$(PYTEST) --junitxml $(MEASURED)/test-site.xml $(BROWSER_TESTS)
 
 measure: book test ## for authors: record what `make book` and `make test` take, for the status page
+	@$(PY) -m tools.speed
 	@$(PY) -m tools.status
 	@$(PY) -m tools.book site
 

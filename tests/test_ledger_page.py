@@ -41,17 +41,11 @@ def ids(**wanted):
 
 @pytest.fixture
 def visit(site, browser):
-    """visit(hash, theme, formulas): the page in a fresh profile, without MathJax unless asked for.
-
-    What it asked for in vain fails the test.
-    """
+    """visit(hash, theme): the page in a fresh profile; what it asked for in vain fails the test."""
     problems, contexts = [], []
 
-    def at(address="", theme="light", formulas=False):
+    def at(address="", theme="light"):
         contexts.append(audit.in_theme(browser, theme))
-        if not formulas:  # hundreds of them take a while
-            nothing = {"body": "", "content_type": "text/javascript"}
-            contexts[-1].route("**/mathjax/**", lambda route: route.fulfill(**nothing))
         page, told = audit.visit(contexts[-1], f"{site}/notebooks/ledger.html{address}")
         problems.append(told)
         return page
@@ -181,7 +175,7 @@ def test_by_keyboard_alone(visit):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [audit.NARROW, audit.WIDE])
 def test_wide_and_narrow_in_both_themes(visit, theme, width):
-    page = visit("#verdict=fails+as+printed", theme, formulas=True)
+    page = visit("#verdict=fails+as+printed", theme)
     page.set_viewport_size({"width": width, "height": 900})
     assert not audit.accessibility(page)
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0

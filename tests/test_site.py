@@ -9,22 +9,33 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tools import audit
+from tools import audit, speed
 from tools.notebooks import ROOT, toc_entries
 
 HTML = ROOT / "_build" / "html"
 SCREENSHOTS = ROOT / "_build" / "screenshots"
+LANDING, *_ = toc_entries()
+HEAVIEST_LANDING = 1_500_000  # bytes
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("entry", toc_entries())
 def test_page(site: str, browser: Browser, entry: str, theme: str):
-    with audit.in_theme(browser, theme) as context:
+    """Loaded in a wide window when light and in a narrow one when dark, then seen in both."""
+    width = audit.WIDE if theme == "light" else audit.NARROW
+    with audit.in_theme(browser, theme, width) as context:
         page, problems = audit.visit(context, f"{site}/{entry}.html")
+        problems += audit.stillness(page)
+        if entry == LANDING:
+            assert audit.weight(page) < HEAVIEST_LANDING
         assert page.locator("html").get_attribute("data-theme") == theme
+        problems += audit.formulas(page) + audit.furniture(page)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / f"{entry.replace('/', '-')}-{theme}.png", full_page=True)
-        problems += audit.formulas(page) + audit.accessibility(page) + audit.furniture(page)
+        name = f"{entry.replace('/', '-')}-{theme}.jpg"
+        page.screenshot(path=SCREENSHOTS / name, full_page=True, type="jpeg", quality=90)
+        problems += audit.accessibility(
+            page, colours_only=theme == "dark", inside_formulas=entry == LANDING
+        )
     assert not problems, "\n".join(problems)
 
 
@@ -53,6 +64,9 @@ def test_a_first_visit_lands_on_the_landing_page(site: str, browser: Browser):
     assert not problems, "\n".join(problems)
 
 
+CHECKS = (audit.stillness, audit.formulas, audit.furniture, audit.accessibility)
+
+
 class TestTheChecksCatch:
     """Each check, on a page that is wrong in the way that the check is for."""
 
@@ -62,10 +76,7 @@ class TestTheChecksCatch:
         (folder / "index.html").write_text(f"{head}<body>{body}</body></html>", encoding="utf-8")
         with audit.served(folder) as address, audit.in_theme(browser, "light") as context:
             page, problems = audit.visit(context, f"{address}/index.html")
-            checks = {
-                check.__name__: check(page)
-                for check in (audit.formulas, audit.furniture, audit.accessibility)
-            }
+            checks = {check.__name__: check(page) for check in CHECKS}
         return "\n".join(problems), {name: "\n".join(found) for name, found in checks.items()}
 
     PLAIN = "<header><input type=search aria-label=s></header><main><h1>t</h1><p>plain</p></main>"
@@ -121,6 +132,37 @@ class TestTheChecksCatch:
     def test_furniture(self, browser, tmp_path, extra, caught):
         assert caught in self.look(browser, tmp_path, self.PLAIN + extra)[1]["furniture"]
 
+    def test_what_moves(self, browser, tmp_path):
+        late = "late.style.height = '300px'"
+        body = self.PLAIN.replace("<h1>", "<div id='late'></div><h1>") + (
+            f"<script>onload = () => setTimeout(() => {{ {late} }}, 200)</script>"
+        )
+        assert "moves by 0." in self.look(browser, tmp_path, body)[1]["stillness"]
+
+    def test_weight(self, browser, tmp_path):
+        (tmp_path / "heavy.js").write_text("/*" + "x" * 100_000 + "*/")
+        page = self.PLAIN + "<script src='heavy.js'></script>"
+        (tmp_path / "index.html").write_text(page, encoding="utf-8")
+        with audit.served(tmp_path) as address, audit.in_theme(browser, "light") as context:
+            heavy, _ = audit.visit(context, f"{address}/index.html")
+            assert audit.weight(heavy) == 100_004 + len(page)
+            found = speed.measure(browser, address, ["index"], times=1)["index"]
+        assert found["kb"] == 100 and found["shift"] == 0 and found["ms"] > 0
+
     def test_poor_contrast(self, browser, tmp_path):
         body = self.PLAIN + "<p style='color: #ccc; background: #fff'>faint</p>"
         assert "color-contrast" in self.look(browser, tmp_path, body)[1]["accessibility"]
+        page = browser.new_page()
+        page.set_content(f"<html lang='en'><title>t</title><body>{body}</body></html>")
+        assert "color-contrast" in audit.accessibility(page, colours_only=True)[0]
+        page.close()
+
+    def test_formulas_are_set_aside_for_axe_and_come_back(self, browser):
+        page = browser.new_page()
+        inside = "<mjx-math><b></b></mjx-math><math><mrow><mi>x</mi></mrow></math>"
+        page.set_content(f"<p><mjx-container>{inside}</mjx-container></p>")
+        with audit.without_formulas(page):
+            assert page.locator("b, mi").count() == 0
+            assert page.locator("p").text_content() == "x"
+        assert page.locator("mjx-container").inner_html() == inside
+        page.close()

@@ -193,12 +193,18 @@ class TestPage:
             "site": {"seconds": 20, "date": "2026-01-02", "mb": 40.2, "pages": 30},
             "test": {"rounds": {}, "seconds": 1800, "date": "2026-01-02"},
             "notebooks": {"a": entry},
+            "pages": {
+                "pages": {"notebooks/a": {"kb": 900, "ms": 420, "shift": 0.0012}},
+                "date": "2026-01-02",
+            },
         }
         assert "2 cores; Python 3.11.7; commit abc1234." in status.machine(facts, tmp_path)[0]
         said = "\n".join(status.commands(facts, tmp_path))
         assert all(
             words in said for words in ("3 min 20 s", "20 s", "30 min 00 s", "40 MB, 30 pages")
         )
+        assert "| page | kB | usable after | layout shift |" in status.pages(facts, tmp_path)
+        assert "| [](../notebooks/a.ipynb) | 900 | 0.4 s | 0.001 |" in status.pages(facts, tmp_path)
         row = "| [](../notebooks/a.ipynb) | 12 s | 400 MB | 2026-01-02 |"
         assert row in status.notebooks(facts, tmp_path)
         saved(tmp_path, "a", "2")

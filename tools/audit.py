@@ -11,7 +11,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +21,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route
 
 HOST = "127.0.0.1"
 WIDE, NARROW = 1280, 390
+# of content that moves while a page loads, as browsers count it: below 0.1 is called good; what is
+# measured here is 0, or a thousandth or two when the contents beside a page wrap a line anew
+SHIFT_LIMIT = 0.02
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--no-sandbox",
@@ -30,6 +33,14 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
+WATCH_SHIFTS = """
+    window.auditShifts = [];
+    new PerformanceObserver(list => auditShifts.push(
+        ...list.getEntries().filter(shift => !shift.hadRecentInput))).observe(
+            {type: 'layout-shift', buffered: true});
+"""
+# most of a page's HTML; there are no links inside
+FORMULA = re.compile(r"<mjx-container\b.*?</mjx-container>", flags=re.DOTALL)
 # dollars and TeX delimiters that no program turned into a formula
 RAW_TEX = re.compile(r".{0,30}(?:\$|\\\(|\\\[|\\begin\{).{0,30}")
 
@@ -61,11 +72,12 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=found, args=list(FLAGS))
 
 
-def in_theme(browser: Browser, theme: str | None) -> BrowserContext:
+def in_theme(browser: Browser, theme: str | None, width: int = WIDE) -> BrowserContext:
     """A fresh browser profile that has chosen the light or the dark theme, or None of them yet."""
     context = browser.new_context(
-        viewport={"width": WIDE, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+        viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
     )
+    context.add_init_script(WATCH_SHIFTS)
     if theme:
         context.add_init_script(
             f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
@@ -99,8 +111,38 @@ def visit(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
     )
     page.on("requestfailed", lambda sent: problems.append(f"failed request: {sent.url}"))
     page.goto(url, wait_until="networkidle")
-    page.evaluate("window.MathJax?.startup?.promise")
+    page.evaluate("document.fonts.ready.then(() => true)")
     return page, problems
+
+
+def weight(page: Page) -> int:
+    """How many bytes a page and all that it asked for have, without what a server packs."""
+    return page.evaluate(
+        """() => ['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))
+            .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
+    )
+
+
+def shift(page: Page) -> float:
+    """How much the content moved by itself so far: the sum of all moves."""
+    return page.evaluate(
+        """() => new Promise(next => {
+            requestAnimationFrame(() => setTimeout(next));
+            setTimeout(next, 1000);  // a browser without a window may owe the last frame
+        }).then(() => auditShifts.reduce((sum, one) => sum + one.value, 0))"""
+    )
+
+
+def stillness(page: Page) -> list[str]:
+    """The content does not move while the page loads: formulas and images have their room."""
+    moved = shift(page)
+    if moved <= SHIFT_LIMIT:
+        return []
+    what = page.evaluate(
+        """() => auditShifts.flatMap(one => one.sources).map(one => one.node).filter(Boolean).map(
+            node => `${node.nodeName} ${node.textContent.trim().slice(0, 40)}`).slice(0, 3)"""
+    )
+    return [f"moves by {moved:.3f} while it loads, at most {SHIFT_LIMIT} allowed: {what}"]
 
 
 def formulas(page: Page) -> list[str]:
@@ -147,11 +189,51 @@ def furniture(page: Page) -> list[str]:
     return problems
 
 
-def accessibility(page: Page) -> list[str]:
-    """No violation that axe-core calls serious or critical."""
+@contextmanager
+def without_formulas(page: Page) -> Iterator[None]:
+    """Leave of each formula a box of its size and its name, for a while.
+
+    Nine elements in ten of a page with many formulas are inside them.
+    """
+    page.evaluate(
+        """() => {
+            const boxes = [...document.querySelectorAll('mjx-container')].map(one => {
+                const {width, height} = one.getBoundingClientRect();
+                return [one, Math.max(width, one.scrollWidth), height];  // one may be scrolled
+            });
+            window.auditFormulas = boxes.flatMap(([one, width, height]) => {
+                const box = document.createElement('span');
+                box.style.cssText = `display: inline-block; width: ${width}px; height: ${height}px`;
+                const name = [...one.querySelectorAll('math mrow')].at(0)?.textContent ?? '';
+                return [['mjx-math', box], ['math', name]].map(([inside, instead]) => {
+                    const part = one.querySelector(inside);
+                    const was = [...part?.childNodes ?? []];
+                    part?.replaceChildren(instead);
+                    return () => part?.replaceChildren(...was);
+                });
+            });
+        }"""
+    )
+    try:
+        yield
+    finally:
+        page.evaluate("() => auditFormulas.forEach(restore => restore())")
+
+
+def accessibility(
+    page: Page, *, colours_only: bool = False, inside_formulas: bool = False
+) -> list[str]:
+    """No violation that axe-core calls serious or critical.
+
+    The rules for all but contrast say the same in both themes. What is inside formulas is made by
+    one program from one pattern: it need not be looked at on every page.
+    """
     # preloading would fetch style sheets again, and from the wrong place where one imports another
     options = {"resultTypes": ["violations"], "preload": False}
-    found = Axe().run(page, options=options).response["violations"]
+    if colours_only:
+        options["runOnly"] = ["color-contrast"]
+    with nullcontext() if inside_formulas else without_formulas(page):
+        found = Axe().run(page, options=options).response["violations"]
     return [
         f"axe {rule['impact']} {rule['id']}: {node['target']} {node['html'][:160]}"
         for rule in found
@@ -173,7 +255,10 @@ def links(html: Path) -> list[str]:
     """
     problems = []
     pages = {path.resolve(): path for path in html.rglob("*.html") if "_static" not in path.parts}
-    soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in pages}
+    soups = {
+        path: BeautifulSoup(FORMULA.sub("", path.read_text(encoding="utf-8")), "html.parser")
+        for path in pages
+    }
     anchors = {path: _anchors(soup) for path, soup in soups.items()}
     for path, soup in soups.items():
         name = path.relative_to(html.resolve()).as_posix()

@@ -209,22 +209,13 @@ def cover(title: str, about: str, below: Sequence[str]) -> str:
 
 
 def _head(html: Path, entry: str) -> str:
-    """The style sheets of the site and its MathJax."""
+    """The style sheets of the site, that of its formulas among them."""
     soup = BeautifulSoup((html / f"{entry}.html").read_text(encoding="utf-8"), "html.parser")
     base = PurePosixPath(entry).parent
-    kept = []
-    for tag in soup.head.find_all(["link", "script"]):
-        address = tag.get("href") or tag.get("src") or ""
-        key = "href" if tag.name == "link" else "src"
-        styles = tag.name == "link" and "stylesheet" in tag.get("rel", ())
-        if styles or (tag.name == "script" and "mathjax" in address):
-            tag[key] = "/" + normpath(str(base / urlsplit(address).path))
-            kept.append(str(tag))
-        elif tag.name == "script" and "window.MathJax" in tag.text:
-            # a reader of the PDF hears the formulas from nowhere: half of the work is saved
-            plain = "(MathJax.options ??= {}).enableAssistiveMml = false"
-            kept.append(f"<script>{tag.text}; {plain}</script>")
-    return "\n".join(kept)
+    kept = soup.head.find_all("link", rel="stylesheet")
+    for tag in kept:
+        tag["href"] = "/" + normpath(str(base / urlsplit(tag["href"]).path))
+    return "\n".join(map(str, kept))
 
 
 def whole(html: Path, toc: dict, title: str, about: str, below: Sequence[str]) -> str:
@@ -269,7 +260,7 @@ def numbers(reader: PdfReader) -> dict[str, int]:
 
 
 def typeset(browser: Browser, address: str, book: str) -> Page:
-    """Open the book as it will be printed, with its formulas set and what is too wide shrunk.
+    """Open the book as it will be printed, with what is too wide shrunk.
 
     Raises
     ------
@@ -287,7 +278,6 @@ def typeset(browser: Browser, address: str, book: str) -> Page:
     )
     page.route(f"{address}/book.html", lambda route: route.fulfill(body=book, content_type=TYPE))
     page.goto(f"{address}/book.html", wait_until="networkidle")
-    page.evaluate("window.MathJax?.startup?.promise")
     page.evaluate("document.fonts.ready.then(() => true)")
     page.evaluate(FIT, SMALLEST)
     problems += audit.formulas(page) + page.evaluate(TOO_LARGE, [WIDTH, HEIGHT, WHOLE])

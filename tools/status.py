@@ -27,6 +27,9 @@ ROUNDS = {
 }
 
 
+NUMBERS = {"time", "peak memory", "number", "skipped", "kB", "usable after", "layout shift"}
+
+
 def device() -> str:
     """The machine in words: cores, processor, memory, system."""
     name = platform.processor() or platform.machine()
@@ -80,6 +83,7 @@ def collect(root: Path = ROOT) -> dict:
         "book": measured.read(folder / "book.json"),
         "site": measured.read(folder / "site.json") | size_of(root / "_build" / "html"),
         "test": tests(folder),
+        "pages": measured.read(folder / "pages.json"),
         "notebooks": measured.read(folder / f"{measured.NOTEBOOKS}.json"),
     }
 
@@ -89,9 +93,7 @@ def _row(*cells: object) -> str:
 
 
 def _table(head: tuple[str, ...], rows: list[tuple]) -> list[str]:
-    numbers = [
-        "--:" if name in ("time", "peak memory", "number", "skipped") else "---" for name in head
-    ]
+    numbers = ["--:" if name in NUMBERS else "---" for name in head]
     return [_row(*head), _row(*numbers), *(_row(*row) for row in rows)]
 
 
@@ -143,6 +145,26 @@ def notebooks(facts: dict, srcdir: Path) -> list[str]:
     return _table(("notebook", "time", "peak memory", "measured"), rows)
 
 
+def pages(facts: dict, srcdir: Path) -> list[str]:
+    """Weight, time until usable and layout shift of each page of the staged sources."""
+    record = facts.get("pages") or {}
+    if not record:
+        return [f"Pages: {MISSING}."]
+    rows = []
+    for entry, found in record["pages"].items():
+        link = entry
+        for ending in (".md", ".ipynb"):
+            if (srcdir / f"{entry}{ending}").is_file():
+                link = f"[](../{entry}{ending})"
+        shift = f"{found['shift']:.3f}"
+        rows.append((link, found["kb"], f"{found['ms'] / 1000:.1f} s", shift))
+    return [
+        *_table(("page", "kB", "usable after", "layout shift"), rows),
+        "",
+        f"Measured {record['date']}.",
+    ]
+
+
 def test_counts(facts: dict, srcdir: Path) -> list[str]:
     """How many tests there are."""
     rounds = (facts.get("test") or {}).get("rounds") or {}
@@ -172,7 +194,7 @@ def ledger(facts: dict, srcdir: Path) -> list[str]:
 
 PARTS = {
     part.__name__.replace("_", "-"): part
-    for part in (machine, commands, notebooks, test_counts, ledger)
+    for part in (machine, commands, notebooks, pages, test_counts, ledger)
 }
 
 
@@ -183,7 +205,8 @@ def main() -> int:
     parser.parse_args()
     facts = collect(ROOT)
     measured.write_whole(ROOT / FILE, facts)
-    missing = [name for name in ("book", "site", "test", "notebooks") if not facts[name]]
+    wanted = ("book", "site", "test", "notebooks", "pages")
+    missing = [name for name in wanted if not facts[name]]
     told = f"; {MISSING}: {', '.join(missing)}" if missing else ""
     print(f"wrote {FILE.as_posix()}{told}")
     return 0

@@ -1,4 +1,4 @@
-"""Three small repairs that the book needs of its builders.
+"""Four small repairs that the book needs of its builders.
 
 Links: `[text](other.ipynb#name)` reaches every target of the other page. MyST looks among the slugs
 of that page's headings only; this adds its explicit targets, rows of a table, equations and
@@ -8,6 +8,9 @@ Markup: docutils calls the bibliography a list without calling its entries items
 readers cannot follow; sphinx-proof and sphinx-exercise give one id to every proof of a page and to
 the inside of every box.
 
+Punctuation: a browser may begin a line with the comma that follows a formula; here the two are kept
+together.
+
 Launch buttons: the theme stops with an error where they are asked for and no repository is named,
 and warns where Colab is asked for and the repository is not on GitHub; this takes them off instead.
 It knows one branch for all buttons; this leads Colab to the one with the copies of tools/colab.py.
@@ -15,10 +18,11 @@ It knows one branch for all buttons; this leads Colab to the one with the copies
 
 import re
 
-from docutils.nodes import Element
+from docutils.nodes import Element, Text, inline, math, reference
 
 from tools import colab
 
+CLOSING = re.compile(r"[,.;:!?)\]’]+")
 LIST_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list">)')
 SHARED_ID = re.compile(r' id="(?:proof|proof-content|exercise-content|solution-content)"')
 
@@ -30,6 +34,19 @@ def note_targets(app, doctree) -> None:
     ids = {target: target for node in doctree.findall(Element) for target in node["ids"]}
     for name, target in (names | ids).items():
         slugs.setdefault(name, (0, target, name))
+
+
+def keep_punctuation(app, doctree, docname) -> None:
+    """Wrap a formula, with the link that it ends, and the punctuation after it."""
+    for formula in list(doctree.findall(math)):
+        last = formula
+        while isinstance(last.parent, (inline, reference)) and last.parent[-1] is last:
+            last = last.parent
+        after = last.next_node(descend=False, siblings=True)
+        mark = CLOSING.match(after) if isinstance(after, Text) else None
+        if mark:
+            after.parent.replace(after, Text(after[mark.end() :]))
+            last.replace_self(inline("", "", last.deepcopy(), Text(mark[0]), classes=["unbroken"]))
 
 
 def mend_markup(app, pagename, templatename, context, doctree) -> None:
@@ -61,6 +78,7 @@ def open_copies_in_colab(app, pagename, templatename, context, doctree) -> None:
 def setup(app) -> dict:
     app.connect("config-inited", launch_from_a_repository)
     app.connect("doctree-read", note_targets)
+    app.connect("doctree-resolved", keep_punctuation)
     app.connect("html-page-context", mend_markup)
     app.connect("html-page-context", open_copies_in_colab, priority=502)  # the theme's have 501
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,8 +7,5 @@ function letKeyboardScroll() {
   }
 }
 
-window.addEventListener("load", async () => {
-  await window.MathJax?.startup?.promise;
-  letKeyboardScroll();
-});
+window.addEventListener("load", letKeyboardScroll);
 window.addEventListener("resize", letKeyboardScroll);

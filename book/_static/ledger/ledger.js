@@ -1,6 +1,6 @@
-// Filters for the rows of the ledger. Everything is read off the table, before MathJax replaces the
-// TeX in it; the state lives in the address. An address that names a row, #eq-77, shows that row
-// whatever the filters say.
+// Filters for the rows of the ledger. Everything is read off the table, which has the TeX of its
+// formulas as annotations; the state lives in the address. An address that names a row, #eq-77,
+// shows that row whatever the filters say.
 "use strict";
 
 (() => {
