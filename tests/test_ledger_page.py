@@ -181,6 +181,20 @@ def test_wide_and_narrow_in_both_themes(visit, theme, width):
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
+@pytest.mark.parametrize("width", [audit.NARROW, audit.WIDE])
+def test_rows_out_of_sight_are_not_laid_out_and_what_is_said_has_most_of_the_row(visit, width):
+    page = visit()
+    page.set_viewport_size({"width": width, "height": 900})
+    laid_out = "row.cells[0].firstElementChild.checkVisibility({contentVisibilityAuto: true})"
+    last = page.locator("table:has(td [id]) tbody tr").last
+    assert not last.evaluate(f"row => {laid_out}")
+    page.wait_for_function(
+        f"row => {{ row.scrollIntoView(); return {laid_out}; }}", arg=last.element_handle()
+    )
+    assert last.evaluate("row => row.cells[2].offsetWidth / row.offsetWidth") > 0.6
+    assert len(page.get_by_role("row").all()) > len(BOOK)
+
+
 def test_without_javascript_all_rows_are_there_and_no_filters(site, browser):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
