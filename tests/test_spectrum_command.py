@@ -6,12 +6,14 @@ import json
 import os
 import re
 import time
+from itertools import combinations
 
 import commands
 import numpy as np
 import pytest
 from commands import Trap, contents
 from matplotlib import image
+from matplotlib.figure import Figure
 
 from jepabook import JEPA, MAE, spectrum
 from jepabook.spectrum import report, sources
@@ -143,6 +145,19 @@ def test_the_figure_is_drawn_for_one_and_many_features_and_for_none_that_grows(
     if sign == 0 and facts["explained"] < 0:
         assert facts["misalignment"] is None
         assert "none can be told, for x explains nothing" in capsys.readouterr().out
+
+
+def test_numbers_in_the_figure_do_not_cover_each_other_and_one_that_comes_first_has_its():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((400, 30))
+    found = spectrum.estimate(x, x + rng.standard_normal(x.shape))  # thirty alike
+    predicted = spectrum.predict(found, 3, 1e-2)
+    axes = Figure(figsize=(9.0, 4.2)).subplots(1, 2)
+    spectrum.draw(axes, found, predicted)
+    boxes = {label.get_text(): label.get_window_extent() for label in axes[0].texts}
+    assert {str(predicted.order(o)[0]) for o in (JEPA, MAE)} & boxes.keys()
+    assert 3 < len(boxes) < report.MOST_DRAWN
+    assert not any(one.overlaps(other) for one, other in combinations(boxes.values(), 2))
 
 
 def test_an_earlier_report_is_replaced_and_files_that_are_not_of_it_go_nowhere(folder, capsys):

@@ -184,15 +184,27 @@ def _plane(ax, spectrum, learned, named):
         if which.any():
             at = spectrum.lam[which], spectrum.rho[which]
             ax.plot(*at, marker, color=colour, markersize=4, label=label)
-    for feature in named:
-        at = spectrum.lam[feature], spectrum.rho[feature]
-        ax.annotate(str(feature), at, (3, 3), textcoords="offset points", fontsize=7)
     if grows.any():
         # an interval may reach below 0, which has no place on this axis
         ax.set_xlim(lam.min() / 2, 2 * max(lam.max(), np.nanmax(lam_ends)))
         ax.legend(fontsize=8)
     if not grows.all():
         ax.set_title(rf"{(~grows).sum()} with $\lambda \leq 0$ not shown", fontsize=8)
+    _numbers(ax, spectrum, named)
+
+
+def _numbers(ax, spectrum, named):
+    """The features' numbers, except where one that comes first has the room."""
+    ax.figure.draw_without_rendering()  # where the points are is settled by the layout
+    taken = []
+    for feature in named:
+        at = spectrum.lam[feature], spectrum.rho[feature]
+        label = ax.annotate(str(feature), at, (3, 3), textcoords="offset points", fontsize=7)
+        box = label.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            label.remove()
+        else:
+            taken.append(box)
 
 
 def _orders(ax, prediction, named):
