@@ -1,9 +1,10 @@
 """How well a finite stream of a `FlickeringWorld` tells lambda, rho and the common eigenvectors.
 
 Seen along one direction the stream is a stationary Gaussian process of covariance
-C(k) = sum_m power_m gamma_m^|k|, white noise having gamma = 0. Over T pairs of consecutive frames
+C(k) = sum_m power_m gamma_m^|k|, white noise having gamma = 0. Over T pairs of consecutive frames::
 
-    lam_hat = mean of p(t) p(t + 1),    sigma_squared_hat = mean of p(t)^2
+    lam_hat = mean of p(t) p(t + 1)
+    sigma_squared_hat = mean of p(t)^2
 
 have exactly the means C(1), C(0), and by Isserlis' theorem covariances that are geometric sums.
 Everything here is ours.
@@ -163,7 +164,7 @@ def off_diagonal(world, count):
     ----------
     world : generative.FlickeringWorld
     count : array_like of int
-        T.
+        Frames, T.
 
     Returns
     -------
@@ -201,8 +202,8 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
     """Standard deviation of a half-time on a stream, for a slow learner, to leading order.
 
     The scalar equations with covariances that fluctuate: to first order the critical time moves by
-    -int (d_lam - b d_sigma^2) / (lam - b sigma^2) dt with b = w^(3 - q). Over times that are long
-    against the stream's memory the fluctuations are white, with `long_run_covariance`.
+    minus the integral of ``(d_lam - b d_sigma^2) / (lam - b sigma^2)``, b = w^(3 - q). Over times
+    long against the stream's memory the fluctuations are white, with `long_run_covariance`.
 
     Parameters
     ----------

@@ -12,7 +12,8 @@ from scipy.special import log_expit
 
 from jepabook.lerch import positive_tail
 
-LARGEST = 1e300  # of |F| in `inverse`, whose table holds sums of up to m terms of this size
+#: Of |F| in `inverse`, whose table holds sums of up to m terms of this size.
+LARGEST = 1e300
 
 
 def antiderivative(m, log_z):

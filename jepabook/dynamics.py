@@ -1,11 +1,11 @@
 """The scalar dynamics of one feature, eqs. (7) and (8), solved in closed form.
 
 Both equations are ``dw/dt = lam w^q - (lam / rho) w^3``. With ``s = 3 - q``, the fixed point
-``w_inf = rho^(1/s)``, the saturation ``z = (w / w_inf)^s`` and ``m = (q - 1) / s`` they become
+``w_inf = rho^(1/s)``, the saturation ``z = (w / w_inf)^s`` and ``m = (q - 1) / s`` they become::
 
-    s lam rho^m dt = z^(-m-1) / (1 - z) dz,
+    s lam rho^m dt = z^(-m-1) / (1 - z) dz
 
-whose integral is ``z^(-m) Phi(z, 1, -m)``, with a logarithm in place of the resonant term when m
+The integral is ``z^(-m) Phi(z, 1, -m)``, with a logarithm in place of the resonant term when m
 is an integer (JEPA always, MAE at L = 1). In ``y = logit z`` the same equation reads
 ``dy/dt = s lam rho^m z^m``. The functions below evaluate the integral between two points as a sum
 of positive terms, so that nothing cancels near the start or near the fixed point.

@@ -57,7 +57,7 @@ class FeatureSpectrum:
         ----------
         count : int
             Number of pairs.
-        seed : int or numpy Generator
+        seed : int or NumPy Generator
         noise : array_like
             Variance >= 0 of what x cannot predict in y, one for all features or one for each.
 

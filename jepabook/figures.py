@@ -15,6 +15,9 @@ LINES = {JEPA: "-", MAE: (0, (4, 1.6))}
 MARKERS = {JEPA: "o", MAE: "s"}
 _WHITE, _BLACK = np.ones(3), np.zeros(3)
 
+#: matplotlib settings of every figure.
+#:
+#: :meta hide-value:
 STYLE = {
     "figure.dpi": 130,
     "figure.constrained_layout.use": True,
@@ -85,5 +88,5 @@ def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count
 
 
 def half_time_span(objective, lam, rho, depth, epsilon, margin=1.6):
-    """A time axis' end that shows every feature past half of its size."""
+    """The end of a time axis that shows every feature past half of its size."""
     return margin * float(np.max(critical_time.exact(objective, lam, rho, depth, epsilon)))

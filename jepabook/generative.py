@@ -46,7 +46,7 @@ def orthogonal_dictionary(count, width, seed):
 
 
 def sparse_power(count, gamma):
-    """E[s_k^2] of gamma-sparse coefficients: 1 for the first [gamma count], 0 for the rest."""
+    """E[s_k^2] of gamma-sparse coefficients: 1 for the first round(gamma count), 0 for the rest."""
     count, gamma = _validate.integer("count", count), _validate.array("gamma", gamma)
     _validate.where("gamma", gamma, (gamma > 0) & (gamma <= 1), "must lie in (0, 1]")
     return (np.arange(count) < round(_validate.number("gamma", gamma) * count)).astype(float)

@@ -97,7 +97,7 @@ def aligned_weights(objective, depth, width, epsilon, seed, signs=1.0):
         L >= 1 and d >= 2.
     epsilon : float
         Initial size of every feature, > 0.
-    seed : int or numpy Generator
+    seed : int or NumPy Generator
     signs : float or array (d,)
         Entries of D, each 1 or -1. The assumption as printed allows any; the theorem needs +1.
 
@@ -141,7 +141,8 @@ def integrate(objective, weights, sigma_xx, sigma_yx, times, rtol=1e-12, atol=1e
     Raises
     ------
     ValueError
-        If the times are not an increasing sequence of finite numbers >= 0, or `objective` is none.
+        If the times are not an increasing sequence of finite numbers >= 0, or `objective` is no
+        Objective.
     RuntimeError
         If the integrator gives up.
     """

@@ -2,10 +2,11 @@
 
 The target network's layers follow the encoder's as an exponential moving average,
 ``dW_target/dtheta = tau (W - W_target)`` in units theta of gradient flow. Aligned layers stay
-aligned, and with the layers' singular values omega, omega_target and sizes w = omega^L,
+aligned, and with the layers' singular values omega, omega_target and sizes w = omega^L::
 
-    dw/dt = lam w_target w^(2 - 1/L) - (lam / rho) w^3 - kappa w,     w_target = omega_target^L,
-    domega_target/dt = (tau / L) (omega - omega_target),
+    dw/dt = lam w_target w^(2 - 1/L) - (lam / rho) w^3 - kappa w
+    w_target = omega_target^L
+    domega_target/dt = (tau / L) (omega - omega_target)
 
 in the paper's clock t = L theta. tau = inf is JEPA, tau = 0 a frozen teacher. Target rates are per
 unit of gradient flow throughout, as in `linear_net`; times are in the paper's clock.
@@ -89,9 +90,10 @@ def critical_time(lam, rho, depth, epsilon, target_rate, fraction=0.5, goal=None
     """When a feature of a network with target rate tau reaches `fraction` of its final size.
 
     One function serves all features: with u = omega / rho, v = omega_target / rho and the time
-    T = lam rho^(2L - 1) theta,
+    T = lam rho^(2L - 1) theta::
 
-        du/dT = (v u)^L - u^(2L + 1),    dv/dT = tau / (lam rho^(2L - 1)) (u - v).
+        du/dT = (v u)^L - u^(2L + 1)
+        dv/dT = tau / (lam rho^(2L - 1)) (u - v)
 
     Parameters
     ----------

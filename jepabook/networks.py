@@ -41,7 +41,7 @@ def initial_weights(
     Parameters
     ----------
     kind : {"gaussian", "uniform", "orthogonal"}
-        Entries N(0, gain^2/d); uniform with the same variance (gain 3^-1/2 is the default of
+        Entries N(0, gain^2/d); uniform with the same variance (gain 1/sqrt(3) is the default of
         torch.nn.Linear); or gain times a matrix drawn from the orthogonal group.
     count, depth, width : int
         Networks, L, and d.
@@ -101,7 +101,7 @@ def settings(
         dW_target/dt = tau (W - W_target), and SGD moves them by the share min(1, learning_rate
         * tau) a step, one minus the momentum. inf: the target is the encoder itself.
     decoder_depth : int
-        M.
+        Layers of the decoder, M.
 
     Returns
     -------

@@ -56,8 +56,11 @@ class Objective:
         return encoder if self.targets_encoder else np.eye(encoder.shape[-1])
 
 
+#: Predicts the encoding of the other view, with a stop-gradient on the target.
 JEPA = Objective("JEPA", base_exponent=3, targets_encoder=True)
+#: Predicts the other view itself.
 MAE = Objective("MAE", base_exponent=2, targets_encoder=False)
+#: The two that the book compares.
 BOTH = (JEPA, MAE)
 
 

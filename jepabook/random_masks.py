@@ -48,7 +48,7 @@ def features(covariance, visible, tolerance=1e-9):
     covariance : array (d, d)
         E[z z'], symmetric.
     visible : float
-        f.
+        Share of the pixels that are seen, f.
     tolerance : float
         Up to which share of the largest entry two variances, or a covariance and 0, agree.
 
@@ -203,7 +203,7 @@ def trained_sizes(objective, world, count, record_at, seed, depth=2, gain=0.2, r
         Increasing numbers of steps of gradient descent on the exact covariances.
     seed : int
     depth : int
-        L.
+        Layers of the encoder, L.
     gain : float
         Entries of a layer are N(0, gain^2 / d).
     rate : float

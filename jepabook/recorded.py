@@ -104,7 +104,7 @@ def result(name):
 
 
 def refuse_arguments(about):
-    """End a script that takes no arguments if it is given one; --help prints `about`."""
+    """End a script that takes no arguments if it is given one; ``--help`` prints `about`."""
     layout = argparse.RawDescriptionHelpFormatter
     argparse.ArgumentParser(description=about, formatter_class=layout).parse_args()
 

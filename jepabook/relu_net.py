@@ -1,7 +1,7 @@
 """A deep network with the nonlinearity u + bend |u|, by autograd and minibatch SGD.
 
 bend = 0 is the linear network, bend = 1 twice the ReLU: the mean slope under a symmetric input is
-1 throughout, so the nonlinearity is violated on its own, without a change of gain. It acts between
+1 throughout, so linearity is violated on its own, without a change of gain. It acts between
 the encoder's layers; the decoder is one linear layer.
 """
 

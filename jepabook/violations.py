@@ -11,7 +11,11 @@ from scipy.stats import ortho_group
 
 from jepabook import _ode, _validate, clock, features, learning_order
 
-DEPTH, GAIN = 4, 0.4
+#: Layers of the encoder in `task`.
+DEPTH = 4
+#: Scale of a layer at the start in `task`: epsilon = GAIN^DEPTH.
+GAIN = 0.4
+#: The bases of `candidate_bases`.
 CANDIDATES = ("yx", "xx", "priority", "joint")
 
 
@@ -34,7 +38,7 @@ def aligned_layers(objective, scales, seed, decoder_depth=1):
     objective : Objective
     scales : array (L + M, d)
         Singular values, one for every layer and feature, > 0. All equal: Assumption 3.1.
-    seed : int or numpy Generator
+    seed : int or NumPy Generator
     decoder_depth : int
         M >= 1.
 

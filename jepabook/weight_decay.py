@@ -1,6 +1,6 @@
 """Weight decay: which features it lets live, from which start, and at what size (ours).
 
-With kappa/2 times the sum of all squared weights added to the loss, each feature obeys
+With kappa/2 times the sum of all squared weights added to the loss, each feature obeys::
 
     dw/dt = lam w^q - (lam / rho) w^3 - kappa w
 

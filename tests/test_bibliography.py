@@ -11,8 +11,10 @@ ENTRIES = parse_file(str(ROOT / "book" / "references.bib")).entries
 
 def test_what_is_cited_is_listed_and_what_is_listed_is_cited():
     cited = set()
-    for path in (*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book").rglob("*.md")):
-        for names in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", path.read_text(encoding="utf-8")):
+    texts = ("notebooks/*.ipynb", "book/**/*.md", "jepabook/**/*.py")
+    for path in (path for pattern in texts for path in ROOT.glob(pattern)):
+        text = path.read_text(encoding="utf-8")
+        for names in re.findall(r"[:{]cite(?::\w+)?[:}]`([^`]+)`", text):
             cited.update(name.strip() for name in names.split(","))
     assert cited == set(ENTRIES)
 

@@ -118,7 +118,7 @@ def commands(facts: dict, srcdir: Path) -> list[str]:
     said = {
         "book": "`make book`: run every notebook, build the site",
         "site": "`make site`: build the site from the committed outputs",
-        "test": "`make test`: everything is checked",
+        "test": "`make test`: check everything",
     }
     rows = []
     for name, what in said.items():

@@ -43,7 +43,7 @@ def mend(html: str, folder: Path) -> str:
     table = TABLE.search(html)
     if table and table[0].rindex("<table") < FIRST_WINDOW and WAIT not in html:
         end = table.end()
-        html = f'{html[:end]}<span id="first-table-read"></span>{html[end:]}'
+        html = f'{html[:end]}<span id="first-table-read" hidden></span>{html[end:]}'
         html = html.replace("</title>", f"</title>\n    {WAIT}", 1)
     return IMAGE.sub(with_size, ICON_FONT.sub("", ICON_SCRIPT.sub("", html)))
 

@@ -8,8 +8,8 @@ Markup: docutils calls the bibliography a list without calling its entries items
 readers cannot follow; sphinx-proof and sphinx-exercise give one id to every proof of a page and to
 the inside of every box.
 
-Punctuation: a browser may begin a line with the comma that follows a formula; here the two are kept
-together.
+Punctuation: a browser may begin a line with the comma that follows a formula, and end one with the
+bracket before it; here they are kept together, and so are numbers and their units.
 
 Launch buttons: the theme stops with an error where they are asked for and no repository is named,
 and warns where Colab is asked for and the repository is not on GitHub; this takes them off instead.
@@ -18,11 +18,13 @@ It knows one branch for all buttons; this leads Colab to the one with the copies
 
 import re
 
-from docutils.nodes import Element, Text, inline, math, reference
+from docutils.nodes import Element, Text, inline, literal, literal_block, math, reference
 
 from tools import colab
 
-CLOSING = re.compile(r"[,.;:!?)\]’]+")
+OPENING = re.compile(r"[(\[‘“]+$")
+CLOSING = re.compile(r"^[,.;:!?)\]’]+")
+UNIT = re.compile(r"(?:(?<=\d)|(?<=^)) (?=(?:%|[kMG]B\b))")
 LIST_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list">)')
 SHARED_ID = re.compile(r' id="(?:proof|proof-content|exercise-content|solution-content)"')
 
@@ -36,17 +38,38 @@ def note_targets(app, doctree) -> None:
         slugs.setdefault(name, (0, target, name))
 
 
+def _found(pattern, node):
+    """The match in a text; None in anything else."""
+    return pattern.search(node) if isinstance(node, Text) else None
+
+
 def keep_punctuation(app, doctree, docname) -> None:
-    """Wrap a formula, with the link that it ends, and the punctuation after it."""
+    """Wrap a formula, with the link that it ends, and the punctuation on both sides."""
     for formula in list(doctree.findall(math)):
-        last = formula
-        while isinstance(last.parent, (inline, reference)) and last.parent[-1] is last:
-            last = last.parent
-        after = last.next_node(descend=False, siblings=True)
-        mark = CLOSING.match(after) if isinstance(after, Text) else None
-        if mark:
-            after.parent.replace(after, Text(after[mark.end() :]))
-            last.replace_self(inline("", "", last.deepcopy(), Text(mark[0]), classes=["unbroken"]))
+        whole, alone = formula, True
+        while isinstance(whole.parent, (inline, reference)) and whole.parent[-1] is whole:
+            whole = whole.parent
+            alone = alone and len(whole) == 1
+        place = whole.parent
+        at = place.index(whole)
+        before = place[at - 1] if at and alone else None
+        after = place[at + 1] if at + 1 < len(place) else None
+        opening, closing = _found(OPENING, before), _found(CLOSING, after)
+        if opening or closing:
+            marks = [Text(mark[0]) if mark else Text("") for mark in (opening, closing)]
+            kept = inline("", "", marks[0], whole, marks[1], classes=["unbroken"])
+            if opening:
+                place[at - 1] = Text(before[: opening.start()])
+            if closing:
+                place[at + 1] = Text(after[closing.end() :])
+            place[at] = kept
+
+
+def keep_units(app, doctree, docname) -> None:
+    """Put a no-break space between a number, or a formula, and a unit."""
+    for text in list(doctree.findall(Text)):
+        if UNIT.search(text) and not isinstance(text.parent, (literal, literal_block)):
+            text.parent.replace(text, Text(UNIT.sub("\N{NO-BREAK SPACE}", text)))
 
 
 def mend_markup(app, pagename, templatename, context, doctree) -> None:
@@ -79,6 +102,7 @@ def setup(app) -> dict:
     app.connect("config-inited", launch_from_a_repository)
     app.connect("doctree-read", note_targets)
     app.connect("doctree-resolved", keep_punctuation)
+    app.connect("doctree-resolved", keep_units)
     app.connect("html-page-context", mend_markup)
     app.connect("html-page-context", open_copies_in_colab, priority=502)  # the theme's have 501
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,11 +1,17 @@
 // What is wider than the page scrolls in its own box; this lets the keyboard scroll it too.
-const boxes = "mjx-container[display], pre, .cell_output .output, .pst-scrollable-table-container";
+const boxes =
+  "mjx-container[display], pre, .cell_output .output, .pst-scrollable-table-container, span.math";
+const ink = 8; // accents may stand out of a formula by so many pixels
 
-function letKeyboardScroll() {
-  for (const box of document.querySelectorAll(boxes)) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+function letScroll(place) {
+  for (const box of place.querySelectorAll(boxes)) {
+    if (!box.checkVisibility({ contentVisibilityAuto: true })) continue;
+    const wide = box.scrollWidth > box.clientWidth + (box.matches("span.math") ? ink : 0);
+    if (wide) box.tabIndex = 0;
+    box.classList.toggle("wide", wide);
   }
 }
 
-window.addEventListener("load", letKeyboardScroll);
-window.addEventListener("resize", letKeyboardScroll);
+addEventListener("load", () => letScroll(document));
+addEventListener("resize", () => letScroll(document));
+addEventListener("contentvisibilityautostatechange", (event) => letScroll(event.target), true);

@@ -17,6 +17,10 @@ BRACKETS = (
     r"convention, eq. (3), $\prod_{b=a+1}^{n}W_b^\top$ reads $W_n^\top\cdots W_{a+1}^\top$, but "
     r"the gradient contains $W_{a+1}^\top\cdots W_n^\top$."
 )
+AS_BEFORE = (
+    r"As (26) and (30), which are substituted here: $[\prod_b W_b]^\top$, with brackets, in every "
+    r"term of the sum."
+)
 A_SLIP = (
     "A slip of notation: eqs. (18), (20), (33) and (34) have the brackets, and the proofs use them."
 )
@@ -212,7 +216,7 @@ def substituted(n, xi, **brackets):
     ],
     erratum=Erratum(
         lambda n: substituted(n, n.encoder @ n.yx),
-        says=BRACKETS,
+        says=AS_BEFORE,
         consequence=A_SLIP + " It shows from $L=2$ on.",
     ),
 )
@@ -278,7 +282,7 @@ def mae_last_layer_flow(n):
     ],
     erratum=Erratum(
         lambda n: substituted(n, n.yx),
-        says=BRACKETS,
+        says=AS_BEFORE,
         consequence=A_SLIP + " It shows from $L=2$ on.",
     ),
 )

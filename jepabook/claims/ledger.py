@@ -16,8 +16,10 @@ HOLDS = "holds"
 CORRECTED = "holds with a correction"
 FAILS = "fails as printed"
 NOT_REPRODUCED = "not reproduced"
+#: What a check can find.
 VERDICTS = (DEFINITION, HOLDS, CORRECTED, FAILS, NOT_REPRODUCED)
 
+#: How a check can decide.
 METHODS = {
     "S": "symbolic (sympy, or exact rational arithmetic)",
     "N": "numeric at 50 digits (mpmath)",

@@ -62,7 +62,7 @@ def size_from_u(L, u, rho):
 @claim(
     "eq:97",
     where=WHERE,
-    says=r"$\int\frac{du}{u^2-u^{(-3L+1)/(1-L)}}=-\rho^{-\frac{1-L}{L+1}}\frac{\lambda(1-L)}Lt"
+    says=r"$\int\frac{du}{u^2-u^{(-3L+1)/(1-L)}}=-\rho^{-(1-L)/(L+1)}\frac{\lambda(1-L)}Lt"
     r"+C$, for symbolic $L$.",
     methods="S",
     verdict=HOLDS,
@@ -92,7 +92,7 @@ def integral(L, u, shift=0, weight=None, exponent=None):
 @claim(
     "eq:98",
     where=WHERE,
-    says=r"$I=\frac{L-1}{(L+1)u}\Phi\big(u^{\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$ (with any "
+    says=r"$I=\frac{L-1}{(L+1)u}\Phi\big(u^{(L+1)/(L-1)},1,\frac{1-L}{1+L}\big)$ (with any "
     r"constant).",
     methods="NR",
     verdict=HOLDS,
@@ -117,7 +117,7 @@ def variable(f, w, exponent=1):
 @claim(
     "eq:99",
     where=WHERE,
-    says=r"The initial condition $u_0=\rho^{\frac{1-L}{L+1}}\epsilon^{\frac{L-1}L}$.",
+    says=r"The initial condition $u_0=\rho^{(1-L)/(L+1)}\epsilon^{(L-1)/L}$.",
     methods="N",
     verdict=HOLDS,
     chapter=SOLUTION,
@@ -210,8 +210,8 @@ SOLUTION_MUTANTS = [
 @claim(
     "eq:112",
     where=WHERE,
-    says=r"$t=-\rho^{\frac{1-L}{L+1}}\frac{CL}{\lambda(L-1)}+\rho^{\frac{1-L}{L+1}}\frac "
-    r"L{\lambda(L+1)\psi}\Phi\big(\psi^{\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$ with "
+    says=r"$t=-\rho^{(1-L)/(L+1)}\frac{CL}{\lambda(L-1)}+\rho^{(1-L)/(L+1)}\frac "
+    r"L{\lambda(L+1)\psi}\Phi\big(\psi^{(L+1)/(L-1)},1,\frac{1-L}{1+L}\big)$ with "
     r"$C=I(\psi(0))$, of which (105) gives the leading term.",
     methods="N",
     verdict=HOLDS,
@@ -254,8 +254,8 @@ def printed_definition(z, s, a):
 @claim(
     "thm:B.10",
     where=WHERE,
-    says=r"For $L>1$ the MAE equation is solved, implicitly in $\psi=\rho^{\frac{1-L}{L+1}}\bar w^{"
-    r"\frac{L-1}L}$, by (112), with $\Phi$ as (113) defines it.",
+    says=r"For $L>1$ the MAE equation is solved, implicitly in $\psi=\rho^{(1-L)/(L+1)}\bar w^{"
+    r"(L-1)/L}$, by (112), with $\Phi$ as (113) defines it.",
     methods="N",
     verdict=CORRECTED,
     chapter=SOLUTION,
@@ -275,8 +275,8 @@ def mae_dynamics(f):
 @claim(
     "eq:114",
     where=WHERE,
-    says=r"$-\rho^{-\frac{1-L}{L+1}}\frac{\lambda(1-L)}Lt=-C+\frac{L-1}{u(L+1)}\Phi\big(u^{"
-    r"\frac{L+1}{L-1}},1,\frac{1-L}{1+L}\big)$.",
+    says=r"$-\rho^{-(1-L)/(L+1)}\frac{\lambda(1-L)}Lt=-C+\frac{L-1}{u(L+1)}\Phi\big(u^{"
+    r"(L+1)/(L-1)},1,\frac{1-L}{1+L}\big)$.",
     methods="N",
     verdict=HOLDS,
     chapter=SOLUTION,
@@ -305,7 +305,7 @@ def roots_of_one(L, r, power=2, leading=1, count=None):
     says=r"With $r=(\bar w/\bar w(\infty))^{1/L}$, $n=L+1$, $\omega_j=e^{2\pi ij/n}$, $L>1$: "
     r"$\int\frac{dr}{r^L(1-r^n)}=-\frac1{(L-1)r^{L-1}}-\frac1n\sum_{j=0}^L\omega_j^2\log\big(1-"
     r"\frac r{\omega_j}\big)=\frac1{L-1}I(u)$, $u=r^{L-1}$, and $t=\frac L\lambda\rho^{"
-    r"\frac{1-L}{1+L}}$ times its increase.",
+    r"(1-L)/(1+L)}$ times its increase.",
     methods="NR",
     verdict=HOLDS,
     chapter=ELEMENTARY,

@@ -62,7 +62,7 @@ def expanded(L, u, first=1, exponent=1):
 @claim(
     "eq:103",
     where=WHERE,
-    says=r"$\frac\Phi u=\frac{1+L}{1-L}\frac1u+\sum_{n\ge1}\frac{u^{\frac{L+1}{L-1}n-1}}{n+"
+    says=r"$\frac\Phi u=\frac{1+L}{1-L}\frac1u+\sum_{n\ge1}\frac{u^{n(L+1)/(L-1)-1}}{n+"
     r"\frac{1-L}{1+L}}$ at the arguments of (98).",
     methods="NR",
     verdict=HOLDS,
@@ -89,7 +89,7 @@ def lerch_over_u(L, u):
 @claim(
     "eq:104",
     where=WHERE,
-    says=r"$\frac\Phi u=\frac{1+L}{1-L}\frac1u+\Theta(u^{\frac2{L-1}})$ as $u\to0$.",
+    says=r"$\frac\Phi u=\frac{1+L}{1-L}\frac1u+\Theta(u^{2/(L-1)})$ as $u\to0$.",
     methods="N",
     verdict=HOLDS,
     chapter=TIME,
@@ -112,7 +112,7 @@ def printed_constant(f, sign=1):
 @claim(
     "eq:105",
     where=WHERE,
-    says=r"$C=-\rho^{-\frac{1-L}{1+L}}\epsilon^{-\frac{L-1}L}+\Theta(\epsilon^{2/L})$.",
+    says=r"$C=-\rho^{-(1-L)/(1+L)}\epsilon^{-(L-1)/L}+\Theta(\epsilon^{2/L})$.",
     methods="N",
     verdict=HOLDS,
     chapter=TIME,
@@ -140,8 +140,8 @@ def time_equation(f):
 @claim(
     "eq:106",
     where=WHERE,
-    says=r"$\rho^{-\frac{1-L}{L+1}}\frac{\lambda(1-L)}Lt^*=-\rho^{-\frac{1-L}{1+L}}\epsilon^{-"
-    r"\frac{L-1}L}-I(u_*)$ with (98) for $I$, printed as an equality.",
+    says=r"$\rho^{-(1-L)/(L+1)}\frac{\lambda(1-L)}Lt^*=-\rho^{-(1-L)/(1+L)}\epsilon^{-"
+    r"(L-1)/L}-I(u_*)$ with (98) for $I$, printed as an equality.",
     methods="N",
     verdict=CORRECTED,
     chapter=TIME,
@@ -171,7 +171,7 @@ def near_zero(L, u, order=2, sign=-1):
 @claim(
     "eq:107",
     where=WHERE,
-    says=r"$I(u)=-\frac1u+\Theta(u^{\frac2{L-1}})$ as $u\to0$.",
+    says=r"$I(u)=-\frac1u+\Theta(u^{2/(L-1)})$ as $u\to0$.",
     methods="N",
     verdict=HOLDS,
     chapter=TIME,
@@ -228,8 +228,8 @@ def integral_near_one(L, u):
     ],
     erratum=Erratum(
         lambda L, end, beta, power: (beta * L, -power) < (L - 1, 0),
-        says=r"$I(u_*)$ is sub-leading if and only if $u_*\epsilon^{-\frac{L-1}L}\to\infty$ and "
-        r"$\epsilon^{\frac{L-1}L}\log\frac1{1-u_*}\to0$; so the exception among powers is "
+        says=r"$I(u_*)$ is sub-leading if and only if $u_*\epsilon^{-(L-1)/L}\to\infty$ and "
+        r"$\epsilon^{(L-1)/L}\log\frac1{1-u_*}\to0$; so the exception among powers is "
         r"$\beta\ge\frac{L-1}L$, with equality, and powers times logarithms count too.",
         consequence=r"At $\beta=\frac{L-1}L$ both terms of (106) are of one order, and (13) has "
         r"another leading coefficient. (109) has the strict inequality and is right. (Near 0 with "
@@ -244,7 +244,7 @@ def subleading_unless(L, end, beta, power):
 @claim(
     "eq:109",
     where=WHERE,
-    says=r"$u_*=p^{\frac{L-1}L}$ with $u_*\sim\Theta(\epsilon^\beta)$ or $1-u_*\sim\Theta[\exp(-"
+    says=r"$u_*=p^{(L-1)/L}$ with $u_*\sim\Theta(\epsilon^\beta)$ or $1-u_*\sim\Theta[\exp(-"
     r"\epsilon^{-\beta})]$, $\beta<\frac{L-1}L$: there $I(u_*)$ is sub-leading in (106), and at no "
     r"larger $\beta$. (It need not be $O(1)$: see Theorem 3.5.)",
     methods="N",
@@ -291,7 +291,7 @@ def gamma(f, sign=1):
     "eq:111",
     where=WHERE,
     says=r"$t^*=\frac L{\lambda(L-1)\epsilon^{(L-1)/L}}+\frac\gamma{(L-1)\lambda}+\Theta("
-    r"\epsilon^{2/L})$, $\gamma=L\rho^{\frac{1-L}{1+L}}I(u_*)$; for every $p$, since $\gamma$ has "
+    r"\epsilon^{2/L})$, $\gamma=L\rho^{(1-L)/(1+L)}I(u_*)$; for every $p$, since $\gamma$ has "
     r"it (so $\gamma$ is $\Theta(1)$ only at constant $p$, and not at all of them: see (13)).",
     methods="N",
     verdict=HOLDS,

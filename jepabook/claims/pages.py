@@ -17,6 +17,9 @@ _KINDS = {
     "fig": "Figure {}",
     "new": "ours: {}",
 }
+# words that an id has in lower case, or in Latin letters
+_SPELLED = {name.lower(): name for name in ("MAE", "SGD", "CCA", "CKA", "Corollary", "Figure")}
+_SPELLED |= {"rho": "ρ", "epsilon": "ε"}
 
 
 def anchor(id):
@@ -28,7 +31,8 @@ def label(id):
     """How a claim is named to a reader: ``(46)``, ``Lemma B.1``, ``ours: sign condition``."""
     kind, _, number = id.partition(":")
     if kind == "new":
-        number = re.sub(r"(\d)-(\d)", r"\1.\2", number).replace("-", " ")
+        words = re.sub(r"(\d)-(\d)", r"\1.\2", number).split("-")
+        number = " ".join(_SPELLED.get(word, word) for word in words)
     return _KINDS[kind].format(number)
 
 

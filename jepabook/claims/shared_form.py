@@ -49,8 +49,8 @@ OTHER_FORMS = [
 @claim(
     "eq:40",
     where=WHERE,
-    says=r"$\dot W=\sum_{a=1}^{L+1}[WW^\top]^{1-\frac a{L+1}}(\Xi-W\Sigma^{xx})"
-    r"[W^\top W]^{\frac{a-1}{L+1}}$, also for singular $W$ if a zeroth power is the identity.",
+    says=r"$\dot W=\sum_{a=1}^{L+1}[WW^\top]^{1-a/(L+1)}(\Xi-W\Sigma^{xx})"
+    r"[W^\top W]^{(a-1)/(L+1)}$, also for singular $W$ if a zeroth power is the identity.",
     methods="S",
     verdict=HOLDS,
     chapter=SHARED_FORM,
@@ -118,7 +118,7 @@ def frames_commute(n, svd, a):
         says=r"(42) implies only that $P_{a+1}Q_a$ commutes with $\omega$; signs, and any rotation "
         r"among equal singular values, are free (at $t=0$ all of them are equal). So "
         r"$P_{a+1}^\top=Q_a$ holds for a suitable choice of the decompositions, not for any.",
-        consequence="A slip: (45)-(48) and Lemma B.2 hold for every choice.",
+        consequence="A slip: (45) to (48) and Lemma B.2 hold for every choice.",
     ),
 )
 def frames_agree(n, svd, a):

@@ -55,7 +55,7 @@ class Gram:
     Parameters
     ----------
     width : int
-        d.
+        Numbers in a row, d.
     machine : object
         NumPy's or torch's arithmetic, from `backend.backend`.
     """

@@ -78,7 +78,7 @@ def predict(spectrum, depth, epsilon, fraction=0.5):
     ----------
     spectrum : Spectrum
     depth : int
-        L.
+        Layers of the encoder, L.
     epsilon : float
         Size of every feature at the start, > 0.
     fraction : float

@@ -13,7 +13,7 @@ class PartError(ValueError):
 
 
 def read(pairs, groups, share, machine, progress):
-    """This process' groups, and the error that stopped it or None."""
+    """This process's groups, and the error that stopped it or None."""
     if isinstance(pairs, Pairs):
         rows = -(-pairs.count // groups)
         start, stop = (min(pairs.count, rows * edge) for edge in share.of(groups))

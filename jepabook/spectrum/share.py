@@ -14,7 +14,7 @@ class ElsewhereError(ValueError):
 
 @dataclass(frozen=True)
 class Share:
-    """This process' place among those that share the work.
+    """This process's place among those that share the work.
 
     Attributes
     ----------

@@ -57,7 +57,7 @@ class Batches:
         self._epoch, self._order = None, None
 
     def at(self, step, rank=0, processes=1):
-        """The batch of a step, or one process' share of it.
+        """The batch of a step, or one process's share of it.
 
         Parameters
         ----------

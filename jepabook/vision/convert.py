@@ -53,7 +53,7 @@ def convert(
     split : str
         Which part of the source to read, where it is divided.
     test_every : int
-        Every image with that number is held out for testing; 0 for none.
+        Every so many-th image is held out for testing, every tenth if not given; 0 for none.
     workers : int or None
         Threads that decode; None for one on every core. The result does not depend on it.
     chunk : int

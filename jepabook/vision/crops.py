@@ -31,7 +31,7 @@ def cut(images, size, count, rng, split="train", largest=None):
         Pixels along a side.
     count : int
         Crops.
-    rng : numpy Generator
+    rng : NumPy Generator
         The first n crops of a longer call are those of a call for n.
     split : {"train", "test"}
     largest : int or None

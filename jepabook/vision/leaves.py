@@ -26,7 +26,7 @@ def draw(size, count, rng, smallest=1.0, largest=None, palette=None, samples=2):
         Pixels along a side.
     count : int
         Pictures.
-    rng : numpy Generator
+    rng : NumPy Generator
     smallest, largest : float
         Cut-offs of the radius in pixels; None for `largest` means `size`.
     palette : uint8 array (m, 3) or None

@@ -96,6 +96,9 @@ def kept_patches(patches, share):
     return kept
 
 
+#: The sizes of encoder and decoder, or predictor, by name.
+#:
+#: :meta hide-value:
 PRESETS = {
     # trains for some hundred steps in half a minute on two cores
     "toy": Config(32, 4, 128, 4, 4, 64, 2, 2),
@@ -110,7 +113,7 @@ PRESETS = {
 
 
 def preset(name):
-    """The Config called `name`, a key of PRESETS; ValueError for other names."""
+    """The Config called `name`, a key of `PRESETS`; ValueError for other names."""
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]

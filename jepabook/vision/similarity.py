@@ -61,8 +61,8 @@ def mean_cca(x, y, tolerance=1e-6, device="cpu"):
 def linear_cka(x, y, device="cpu"):
     """Centred kernel alignment with linear kernels, |Y'X|^2 / (|X'X| |Y'Y|) (Frobenius norms).
 
-    Parameters and results as for `mean_cca`, without a cut and without ranks. Kornblith et al.
-    (2019).
+    Parameters and results as for `mean_cca`, without a cut and without ranks. From
+    :cite:t:`kornblith2019`.
     """
     x, y = _centred(x, y, device)
     scale = torch.linalg.matrix_norm(_smaller_gram(x)) * torch.linalg.matrix_norm(_smaller_gram(y))
@@ -76,8 +76,8 @@ def linear_cka(x, y, device="cpu"):
 def chance_of_cca(p, q, n, nodes=4000):
     """Mean canonical correlation of independent Gaussians of ranks p and q in n dimensions.
 
-    The limit law of the squared correlations is Wachter's (1980): density
-    sqrt((b - s)(s - a)) / (2 pi c s (1 - s)) between a and b, c = min(p, q) / n, and mass at 1
+    The limit law of the squared correlations is that of :cite:t:`wachter1980`, with density
+    ``sqrt((b - s)(s - a)) / (2 pi c s (1 - s))`` between a and b, c = min(p, q) / n, and mass at 1
     where p + q > n. For p = q much smaller than n the mean is 0.85 sqrt(p / n).
 
     Parameters

@@ -71,7 +71,7 @@ class Plan:
 
     @property
     def kept(self):
-        """The steps after which a model is kept: 0, 1, ..., `steps`."""
+        """After which steps a model is kept, 0 and `steps` among them."""
         powers = np.geomspace(1, self.steps, self.keep)
         return sorted({0, self.steps, *np.rint(powers).astype(int).tolist()})
 
@@ -93,7 +93,7 @@ def train(
         New, empty, or of the same plan and pictures.
     device : str or torch device
     share : Share or None
-        This process' place among those that train together; None: it is alone.
+        This process's place among those that train together; None: it is alone.
     workers : int
         On a CPU, threads; the result does not depend on them.
     save_every : float
@@ -149,7 +149,7 @@ class _Training:
     share: Share
 
     def step(self, step):
-        """Do one step; the loss of this process' part of the batch."""
+        """Do one step; the loss of this process's part of the batch."""
         rate, decay = self.rates(step)
         for group, value in zip(self.optimiser.param_groups, (decay, 0.0), strict=True):
             group["lr"], group["weight_decay"] = rate, value
