@@ -13,7 +13,7 @@ from jepabook import _ode, _validate, clock, features, learning_order
 
 #: Layers of the encoder in `task`.
 DEPTH = 4
-#: Scale of a layer at the start in `task`: epsilon = GAIN^DEPTH.
+#: Scale of a layer at the start in `task`; epsilon is GAIN^DEPTH.
 GAIN = 0.4
 #: The bases of `candidate_bases`.
 CANDIDATES = ("yx", "xx", "priority", "joint")

@@ -166,3 +166,20 @@ class TestTheChecksCatch:
             assert page.locator("p").text_content() == "x"
         assert page.locator("mjx-container").inner_html() == inside
         page.close()
+
+
+@pytest.mark.parametrize(
+    ("chapter", "rule"),
+    [
+        ("02-from-matrices-to-one-equation", "div.math.math { overflow: hidden }"),
+        ("10-random-masks", "span.math.wide.wide { overflow: hidden }"),
+    ],
+)
+def test_a_cut_formula_to_whose_end_nothing_leads_is_found(
+    site: str, browser: Browser, chapter: str, rule: str
+):
+    with audit.in_theme(browser, "light", audit.NARROW) as context:
+        page, problems = audit.visit(context, f"{site}/notebooks/{chapter}.html")
+        assert not problems and not audit.furniture(page)
+        page.add_style_tag(content=f".bd-article {rule}")
+        assert any("is cut at 390 px" in problem for problem in audit.furniture(page))

@@ -171,6 +171,20 @@ def formulas(page: Page) -> list[str]:
     return problems
 
 
+# formulas of which a part lies where no scrolling leads; accents may stand out by some pixels
+CUT = """() => [...document.querySelectorAll('main mjx-container')].filter(one => {
+    if (!one.checkVisibility({contentVisibilityAuto: true})) return false;
+    const inside = one.querySelector('mjx-math').getBoundingClientRect();
+    for (let box = one; box.tagName !== 'MAIN'; box = box.parentElement) {
+        const {left, right} = box.getBoundingClientRect();
+        const before = left - inside.left > 8;
+        const how = getComputedStyle(box).overflowX;
+        if (how === 'visible' || !(before || inside.right - right > 8)) continue;
+        return how === 'hidden' || how === 'clip' || (before && box.scrollLeft === 0);
+    }
+}).map(one => one.querySelector('annotation').textContent)"""
+
+
 def furniture(page: Page) -> list[str]:
     """One header and one way to search, at every width, and no sideways scrolling."""
     problems = []
@@ -190,6 +204,7 @@ def furniture(page: Page) -> list[str]:
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         if overflow > 0:
             problems.append(f"{overflow} px wider than a window of {width} px")
+        problems += [f"a formula is cut at {width} px: {tex}" for tex in page.evaluate(CUT)]
     return problems
 
 

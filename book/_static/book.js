@@ -1,6 +1,6 @@
 // What is wider than the page scrolls in its own box; this lets the keyboard scroll it too.
 const boxes =
-  "mjx-container[display], pre, .cell_output .output, .pst-scrollable-table-container, span.math";
+  "div.math, mjx-container[display], pre, .cell_output .output, .pst-scrollable-table-container, span.math";
 const ink = 8; // accents may stand out of a formula by so many pixels
 
 function letScroll(place) {
