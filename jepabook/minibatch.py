@@ -6,6 +6,8 @@ serves R = k S networks: network r sees stream r mod S, so runs that are compare
 MAE, can see the very same minibatches.
 """
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 
@@ -45,7 +47,7 @@ class Population:
         return recorded.digest(self.sigma_xx.cpu().numpy(), self.sigma_yx.cpu().numpy())
 
 
-class Minibatches:
+class Minibatches(ABC):
     """Minibatches drawn by a generator of their own: what all sources that draw them share.
 
     Attributes
@@ -62,9 +64,9 @@ class Minibatches:
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._identity = None
 
+    @abstractmethod
     def columns(self):
         """Draw a minibatch; return x and y as columns, each (S, d, n)."""
-        raise NotImplementedError
 
     def covariances(self):
         """Draw a minibatch; return S_xx and S_yx, each (S, d, d)."""

@@ -1,16 +1,10 @@
 """Repairs of pages and of docstrings: `book/_ext/repairs.py` and `docstrings.py`."""
 
-import sys
-
+import docstrings
 import pytest
+import repairs
 from docutils.core import publish_doctree
 from docutils.nodes import inline, literal
-
-from tools.notebooks import ROOT
-
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
-import docstrings
-import repairs
 
 
 def unbroken(rst):

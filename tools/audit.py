@@ -39,6 +39,10 @@ WATCH_SHIFTS = """
         ...list.getEntries().filter(shift => !shift.hadRecentInput))).observe(
             {type: 'layout-shift', buffered: true});
 """
+NEXT_FRAME = """() => new Promise(next => {
+    requestAnimationFrame(() => setTimeout(next));
+    setTimeout(next, 1000);  // a browser without a window may owe the last frame
+})"""
 # most of a page's HTML; there are no links inside
 FORMULA = re.compile(r"<mjx-container\b.*?</mjx-container>", flags=re.DOTALL)
 # dollars and TeX delimiters that no program turned into a formula
@@ -125,12 +129,8 @@ def weight(page: Page) -> int:
 
 def shift(page: Page) -> float:
     """How much the content moved by itself so far: the sum of all moves."""
-    return page.evaluate(
-        """() => new Promise(next => {
-            requestAnimationFrame(() => setTimeout(next));
-            setTimeout(next, 1000);  // a browser without a window may owe the last frame
-        }).then(() => auditShifts.reduce((sum, one) => sum + one.value, 0))"""
-    )
+    page.evaluate(NEXT_FRAME)
+    return page.evaluate("auditShifts.reduce((sum, one) => sum + one.value, 0)")
 
 
 def stillness(page: Page) -> list[str]:
@@ -186,7 +186,7 @@ CUT = """() => [...document.querySelectorAll('main mjx-container')].filter(one =
 
 
 def furniture(page: Page) -> list[str]:
-    """One header and one way to search, at every width, and no sideways scrolling."""
+    """At every width one header, one way to search, no sideways scrolling, no formula cut."""
     problems = []
     for width in (NARROW, WIDE):
         page.set_viewport_size({"width": width, "height": 900})
@@ -204,6 +204,7 @@ def furniture(page: Page) -> list[str]:
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         if overflow > 0:
             problems.append(f"{overflow} px wider than a window of {width} px")
+        page.evaluate(NEXT_FRAME)  # book.js hears of the new width
         problems += [f"a formula is cut at {width} px: {tex}" for tex in page.evaluate(CUT)]
     return problems
 

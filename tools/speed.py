@@ -29,17 +29,14 @@ WATCH = """{
         setTimeout(tell, 10000);
     }));
 }"""
-TO_THE_END = """async () => {
-    const frame = () => new Promise(next => {
-        requestAnimationFrame(next);
-        setTimeout(next, 1000);  // a browser without a window may owe the last frame
-    });
-    for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
+TO_THE_END = f"""async () => {{
+    const frame = {audit.NEXT_FRAME};
+    for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {{
         scrollTo(0, y);
         await frame();
         await frame();
-    }
-}"""
+    }}
+}}"""
 
 
 def visit(browser: Browser, url: str, width: int) -> dict:

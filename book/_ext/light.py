@@ -10,9 +10,10 @@ Images: a browser leaves room for an image before it has loaded it only if the p
 """
 
 import re
-import struct
 from pathlib import Path
 from urllib.parse import unquote
+
+from sphinx.util.images import get_image_size
 
 ICON_SCRIPT = re.compile(r'<script src="[^"]*/fontawesome/[^"]*"></script>\n?')
 ICON_FONT = re.compile(r'<link rel="preload" [^>]*/fa-(?:brands|regular)-[^>]*>\n?')
@@ -21,16 +22,14 @@ IMAGE = re.compile(r'<img (?![^>]*\b(?:width|height)=)(?=[^>]*\bsrc="([^":]+\.pn
 TABLE = re.compile(r'<article class="bd-article".*?</table>', flags=re.DOTALL)
 FIRST_WINDOW = 10_000  # characters of HTML before a table that a first window may show
 WAIT = '<link rel="expect" href="#first-table-read" blocking="render" />'
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def size_of(path: Path) -> tuple[int, int]:
     """Width and height of a PNG."""
-    with path.open("rb") as file:
-        head = file.read(24)
-    if len(head) < 24 or not head.startswith(PNG):
+    size = get_image_size(path)
+    if size is None:
         raise ValueError(f"{path.name} is no PNG")
-    return struct.unpack(">II", head[16:])
+    return size
 
 
 def mend(html: str, folder: Path) -> str:

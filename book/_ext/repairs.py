@@ -56,8 +56,8 @@ def keep_punctuation(app, doctree, docname) -> None:
         after = place[at + 1] if at + 1 < len(place) else None
         opening, closing = _found(OPENING, before), _found(CLOSING, after)
         if opening or closing:
-            marks = [Text(mark[0]) if mark else Text("") for mark in (opening, closing)]
-            kept = inline("", "", marks[0], whole, marks[1], classes=["unbroken"])
+            first, last = (Text(mark[0] if mark else "") for mark in (opening, closing))
+            kept = inline("", "", first, whole, last, classes=["unbroken"])
             if opening:
                 place[at - 1] = Text(before[: opening.start()])
             if closing:
