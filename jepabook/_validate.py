@@ -1,44 +1,151 @@
 """Input checks shared by the package: an error is one line with name, value, what is allowed."""
 
+import math
 import operator
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from jepabook import _memory
 
-def integer(name, value, least=1):
-    """Return `value` as an int; ValueError unless it is an integer (no bool) >= `least`."""
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        as_int = operator.index(value)
-    except TypeError:
-        as_int = None
-    if as_int is None or as_int < least:
+MOST = 10**9  # of anything that is counted: beyond it a loop would not end in days
+MOST_LAYERS = 10**4  # of a network: the clock of so deep a one takes a second
+SEEDS = 2**63  # what NumPy's and torch's generators both take
+TEMPORARIES = 16  # arrays of the shape of the answer that a formula holds at a time, or more
+MOST_AXES = 64  # of an array
+MASKED, NO_NUMBERS = "not be masked: fill it or drop what is", "be real numbers"
+
+
+def integer(name, value, least=1, most=MOST, each=0):
+    """Return `value` as an int, if it is an integer (no bool) from `least` to `most`.
+
+    ValueError otherwise, and where so many times `each` bytes are more than the memory that is
+    free.
+    """
+    whole = None
+    if not (_masked(value) or _is_bool(value) or getattr(value, "ndim", 0)):
+        try:
+            whole = int(operator.index(value))
+        except Exception:  # what is asked for its index may raise anything
+            pass
+    if whole is None or whole < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {_one_line(value)}")
-    return as_int
+    if whole > most:
+        raise ValueError(f"{name} must be an integer <= {most}, got {_one_line(value)}")
+    memory(name, whole, each * whole)
+    return whole
 
 
-def objective(value):
-    """Raise ValueError unless `value` is one of the two objectives (a name is not enough)."""
-    if not hasattr(value, "saturation_power"):
-        raise ValueError(f"objective must be jepabook.JEPA or jepabook.MAE, got {_one_line(value)}")
+def integers(name, values, least=1, most=MOST):
+    """Return a sequence of integers as an int64 array (n,), or raise ValueError."""
+    as_array = array(name, values)
+    if as_array.ndim != 1 or as_array.size == 0:
+        raise ValueError(f"{name} must be a sequence of integers, got shape {as_array.shape}")
+    allowed = (as_array % 1 == 0) & (as_array >= least) & (as_array <= most)
+    return where(name, as_array, allowed, f"must be integers from {least} to {most}").astype(int)
 
 
 def depth(value):
     """Return the encoder depth L as an int; ValueError unless it is an integer >= 1."""
-    return integer("depth", value)
+    return layers("depth", value)
+
+
+def layers(name, value, least=1):
+    """Return a number of layers as an int; ValueError unless it is one."""
+    return integer(name, value, least, MOST_LAYERS)
+
+
+def seed(value, name="seed"):
+    """Return a seed of random numbers as an int; ValueError unless 0 <= seed < 2^63."""
+    return integer(name, value, least=0, most=SEEDS - 1)
+
+
+def generator(value, name="seed"):
+    """The NumPy Generator of a seed; a Generator is returned as it is."""
+    if isinstance(value, np.random.Generator):
+        return value
+    return np.random.default_rng(seed(value, name))
+
+
+def objective(value):
+    """Raise ValueError unless `value` is one of the two objectives (a name is not enough)."""
+    if isinstance(value, type) or not hasattr(value, "saturation_power"):
+        raise ValueError(f"objective must be jepabook.JEPA or jepabook.MAE, got {_one_line(value)}")
+
+
+def instance(name, value, kind):
+    """Return `value` if it is an instance of the class `kind`, or raise ValueError."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be of type {kind.__name__}, got {_one_line(value)}")
+    return value
+
+
+def option(name, value, allowed):
+    """Return `value` if it is one of the texts `allowed`, or raise ValueError."""
+    if not isinstance(value, str) or value not in allowed:
+        listed = ", ".join(map(repr, allowed))
+        raise ValueError(f"{name} must be one of {listed}, got {_one_line(value)}")
+    return value
+
+
+def flag(name, value):
+    """Return `value` as a bool; ValueError for anything else, however true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {_one_line(value)}")
+    return bool(value)
+
+
+def path(name, value):
+    """Return `value` as a Path; ValueError unless it is a text or path that can name a file."""
+    try:
+        text = os.fspath(value)
+    except TypeError:
+        text = None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError(f"{name} must be a path, got {_one_line(value)}")
+    return Path(text)
+
+
+def real(name, value, kinds="fiu"):
+    """Return `value` as an array of real numbers of whatever type, not copied if it is one.
+
+    ValueError, with the reason, for what numpy.asarray would take and lose part of: masks,
+    gradients, imaginary parts, tensors that are no plain arrays in memory; and for what is no
+    number: truth values (unless `kinds` has "b"), texts, times, objects.
+    """
+    try:
+        as_array = np.asanyarray(_plain(value, "b" in kinds))
+        if _masked(as_array):  # netCDF's variables make one of themselves
+            raise _Refused(MASKED)
+        as_array = np.asarray(as_array)
+        if as_array.dtype.kind not in kinds:
+            raise _Refused(NO_NUMBERS)
+    except Exception as error:  # what makes an array of itself may raise anything
+        reason = error if isinstance(error, _Refused) else NO_NUMBERS
+        raise ValueError(f"{name} must {reason}, got {_one_line(value)}") from None
+    return as_array
 
 
 def array(name, value):
-    """Return `value` as a float64 array; ValueError for NaN or what is not a real number."""
-    try:
-        as_array = np.asarray(value)
-        if as_array.dtype.kind not in "fiu":
-            raise TypeError
-        as_array = as_array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be real numbers, got {_one_line(value)}") from None
+    """Return `value` as a new float64 array; ValueError for NaN or what is not a real number."""
+    as_array = numbers(name, value)
     return where(name, as_array, ~np.isnan(as_array), "must not be NaN")
+
+
+def numbers(name, value):
+    """`array`, where NaN is allowed: it is how what did not happen is recorded."""
+    found = real(name, value)
+    memory(name, f"shape {found.shape}", 16 * found.size)
+    if found.dtype.itemsize <= 8:
+        return found.astype(np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        as_array = found.astype(np.float64)
+    fits = (np.isfinite(as_array) | ~np.isfinite(found)) & ((as_array != 0) | (found == 0))
+    where(name, found, fits, "must fit in float64")
+    return as_array
 
 
 def positive(name, value):
@@ -77,6 +184,28 @@ def open_unit(name, value):
     return where(name, as_array, (as_array > 0) & (as_array < 1), "must lie in (0, 1)")
 
 
+def half_open_unit(name, value):
+    """Return `value` as a float64 array inside (0, 1], or raise ValueError."""
+    as_array = array(name, value)
+    return where(name, as_array, (as_array > 0) & (as_array <= 1), "must lie in (0, 1]")
+
+
+def shaped(name, value, shape, check=finite):
+    """Return `value` as an array of that many axes and those lengths; a letter allows any > 0.
+
+    Letters that stand twice stand for the same length: ``("n", "d", "d")``.
+    """
+    as_array, lengths = check(name, value), {}
+    fits = as_array.ndim == len(shape) and as_array.size
+    for length, wanted in zip(as_array.shape, shape, strict=False):
+        free = isinstance(wanted, str)
+        fits = fits and length == (lengths.setdefault(wanted, length) if free else wanted)
+    if not fits:
+        told = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        raise ValueError(f"{name} must have shape ({told}), got {as_array.shape}")
+    return as_array
+
+
 def times(name, value):
     """Return `value` as a float64 array (n >= 2,) that increases from 0, or raise ValueError."""
     as_array = finite(name, value)
@@ -89,16 +218,21 @@ def times(name, value):
 def broadcast(**arrays):
     """Broadcast the named arrays against each other; ValueError that lists the shapes."""
     try:
-        return np.broadcast_arrays(*arrays.values())
+        shape = np.broadcast_shapes(*map(np.shape, arrays.values()))
     except ValueError:
         shapes = ", ".join(f"{name} {np.shape(a)}" for name, a in arrays.items())
         raise ValueError(f"shapes must broadcast against each other, got {shapes}") from None
+    memory(" and ".join(arrays), f"shape {shape}", 8 * TEMPORARIES * math.prod(shape))
+    return np.broadcast_arrays(*arrays.values())
 
 
-def _one_line(value):
-    """repr(value) on one line, cut after 80 characters (arrays print on many)."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else text[:77] + "..."
+def memory(name, value, need):
+    """Raise ValueError unless `need` bytes, which `name` = value asks for, are free."""
+    if need > _memory.NOTHING and need > (free := _memory.free()):
+        raise ValueError(
+            f"{name} must fit in the {free / 1e9:.3g} GB of memory that are free, got {value}, "
+            f"which needs {need / 1e9:.3g} GB"
+        )
 
 
 def where(name, value, allowed, what):
@@ -107,5 +241,57 @@ def where(name, value, allowed, what):
         index = tuple(int(i) for i in np.argwhere(~np.atleast_1d(allowed))[0])
         bad = np.atleast_1d(value)[index]
         at = f" at index {index}" if np.ndim(value) else ""
-        raise ValueError(f"{name} {what}, got {bad}{at}")
+        raise ValueError(f"{name} {what}, got {bad!s}{at}")
     return value
+
+
+class _Refused(Exception):
+    """Why something that numpy.asarray would take is not taken."""
+
+
+def _plain(value, flags, level=0):
+    """`value` as what numpy.asarray reads whole; for sequences part by part."""
+    if type(value) in (float, int):
+        return value
+    if _masked(value):
+        raise _Refused(MASKED)
+    if isinstance(value, (str, bytes, bytearray)) or (level and not flags and _is_bool(value)):
+        raise _Refused(NO_NUMBERS)
+    if isinstance(value, Sequence) and not isinstance(value, (range, memoryview)):
+        if level == MOST_AXES:
+            raise _Refused(NO_NUMBERS)
+        return [_plain(part, flags, level + 1) for part in value]
+    torch = sys.modules.get("torch")  # where it was not imported there are no tensors
+    if torch is None or not isinstance(value, torch.Tensor):
+        return value
+    if value.requires_grad:
+        raise _Refused("not require a gradient: detach it")
+    if not is_plain_tensor(value) or value.device.type != "cpu":
+        raise _Refused("be a dense tensor in the memory of the CPU")
+    return (value.float() if value.dtype == torch.bfloat16 else value).resolve_neg().numpy()
+
+
+def is_plain_tensor(value):
+    """Whether a tensor is a dense array of numbers, on whatever device."""
+    torch = sys.modules["torch"]
+    plain = type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided
+    return plain and not (value.is_nested or value.is_quantized or value.device.type == "meta")
+
+
+def _masked(value):
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def _is_bool(value):
+    """Whether `value` is a truth value, or an array or tensor of them."""
+    kind = str(getattr(value, "dtype", ""))
+    return isinstance(value, (bool, np.bool_)) or kind in ("bool", "torch.bool", "boolean")
+
+
+def _one_line(value):
+    """repr(value) on one line, cut after 80 characters (arrays print on many)."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # an integer of 5000 digits, say
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
