@@ -7,6 +7,7 @@ import os
 import re
 import time
 from itertools import combinations
+from pathlib import Path
 
 import commands
 import numpy as np
@@ -302,7 +303,8 @@ BAD_FILES = {
     "archive": (archive(), "x.npy must be a .npy file as numpy.save writes it: save it again"),
     "half archive": (archive()[:9000], "x.npy must be a .npy file as numpy.save writes it"),
     "no numpy": (b"1 2 3\n" * 99, "x.npy must be a .npy file as numpy.save writes it"),
-    "folder": ("folder", "x.npy must be a .npy file, got a folder"),
+    "folder": (Path.mkdir, "x.npy must be a file, got a folder"),
+    "pipe": (os.mkfifo, "x.npy must be a file, got a pipe"),
 }
 
 
@@ -316,8 +318,8 @@ def test_bad_files_are_refused_in_one_line_and_the_earlier_report_stays(folder, 
         (folder / "x.npy").write_bytes(bad)
     elif isinstance(bad, np.ndarray):
         np.save("x.npy", bad)
-    elif bad == "folder":
-        (folder / "x.npy").mkdir()
+    elif bad:
+        bad(folder / "x.npy")
     before = contents(folder)
     assert run() == 2
     one_error(capsys, start)

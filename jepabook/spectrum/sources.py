@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from jepabook._regular import open_regular, shown
 from jepabook.spectrum.moments import LARGEST
 
 MOST_ROWS = 4096  # of a block
@@ -114,13 +115,10 @@ def source(x, y=None):
 
 def load(path):
     """A ``.npy`` file, memory-mapped; ValueError in one line for what cannot be read as numbers."""
-    name = str(path)
+    name = shown(path)
+    open_regular(path).close()
     try:
         return np.lib.format.open_memmap(path, mode="r")  # never unpickles
-    except FileNotFoundError:
-        raise ValueError(f"{name} must be a file, but there is none: check the path") from None
-    except IsADirectoryError:
-        raise ValueError(f"{name} must be a .npy file, got a folder") from None
     except OSError as error:
         raise ValueError(f"{name} must be readable, got {error.strerror or error}") from None
     except Exception as error:  # a damaged header can raise nearly anything
@@ -137,7 +135,7 @@ def load(path):
 
 def _name(name, value):
     """How errors name an array: by its argument, or by its file."""
-    return str(value) if isinstance(value, (str, os.PathLike)) else name
+    return shown(value) if isinstance(value, (str, os.PathLike)) else name
 
 
 def _kind(value):
