@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import sympy
 
-from jepabook import JEPA, MAE, critical_time, momentum
+from jepabook import JEPA, MAE, critical_time, dynamics, momentum
 from jepabook.claims import checks
 from jepabook.claims.checks_aligned import aligned, aligned_case, features
 from jepabook.claims.ledger import HOLDS, claim
@@ -17,26 +17,33 @@ SHAPES = ((1, 2), (2, 3), (3, 2), (4, 2))  # (depth L, width d)
 
 
 def alignment_check(statement):
-    """Statements (L, lam, sigma2, omega, omega_target, kappa) -> the aligned velocity of omega.
+    """Statements (L, lam, sigma2, omega, omega_target, kappa, tau) -> velocities of both omegas.
 
     Exact: every layer of a network that shares its frames Q_a with its target network moves by
-    Q_a D Q_{a-1}', D diagonal with the statement's entries.
+    Q_a D Q_{a-1}', and its target by the same with the second velocities: D diagonal.
     """
     for depth, width in SHAPES:
         frames, roots, slow, x, y = aligned_case(depth, width)
-        kappa = checks.random_positive(Random(depth))
+        random = Random(depth)
+        kappa, tau = checks.random_positive(random), checks.random_positive(random)
         network, target = (aligned(JEPA, values, frames, x, y) for values in (roots, slow))
         residual = network.total @ network.xx - target.encoder @ network.yx
-        moves = [
-            statement(depth, f.lam, f.xx, omega, omega_target, kappa)
-            for f, omega, omega_target in zip(features(network), roots, slow, strict=True)
-        ]
+        moves, follows = zip(
+            *(
+                statement(depth, f.lam, f.xx, omega, omega_target, kappa, tau)
+                for f, omega, omega_target in zip(features(network), roots, slow, strict=True)
+            ),
+            strict=True,
+        )
         sides = [checks.identity(width), *frames, frames[-1]]
         for a in range(1, depth + 2):
             above, below = network.product(a + 1, depth + 1), network.product(1, a - 1)
             velocity = -above.T @ residual @ below.T - kappa * network.layer(a)
-            if not checks.equal(velocity, sides[a] @ checks.diagonal(moves) @ sides[a - 1].T):
-                return False
+            behind = tau * (network.layer(a) - target.layer(a))
+            pairs = [(velocity, moves), (behind, follows)]
+            for found, stated in pairs[: 2 if a <= depth else 1]:  # the decoder has no target
+                if not checks.equal(found, sides[a] @ checks.diagonal(stated) @ sides[a - 1].T):
+                    return False
     return True
 
 
@@ -51,27 +58,54 @@ def alignment_check(statement):
     chapter=f"{CHAPTER}#layer-average",
     check=alignment_check,
     mutants=[
-        lambda L, lam, s2, o, t, k: aligned_velocity(L, lam, s2, o, o, k),
-        lambda L, lam, s2, o, t, k: t * lam * o**L - s2 * o ** (2 * L + 1) - k * o,
-        lambda L, lam, s2, o, t, k: aligned_velocity(L, lam, s2, o, t, k * L),
-        lambda L, lam, s2, o, t, k: aligned_velocity(L, lam, s2, o, t, k) * L,
+        lambda L, lam, s2, o, t, k, r: (aligned_velocity(L, lam, s2, o, o, k), r * (o - t)),
+        lambda L, lam, s2, o, t, k, r: (
+            t * lam * o**L - s2 * o ** (2 * L + 1) - k * o,
+            r * (o - t),
+        ),
+        lambda L, lam, s2, o, t, k, r: (aligned_velocity(L, lam, s2, o, t, k * L), r * (o - t)),
+        lambda L, lam, s2, o, t, k, r: (aligned_velocity(L, lam, s2, o, t, k) * L, r * (o - t)),
+        lambda L, lam, s2, o, t, k, r: (aligned_velocity(L, lam, s2, o, t, k), r * (t - o)),
+        lambda L, lam, s2, o, t, k, r: (aligned_velocity(L, lam, s2, o, t, k), r * (o**L - t**L)),
+        lambda L, lam, s2, o, t, k, r: (
+            aligned_velocity(L, lam, s2, o, t, k),
+            r * (o - t) - k * t,
+        ),
     ],
 )
+def aligned_velocities(L, lam, sigma2, omega, target, kappa, tau):
+    return aligned_velocity(L, lam, sigma2, omega, target, kappa), tau * (omega - target)
+
+
 def aligned_velocity(L, lam, sigma2, omega, target, kappa):
+    """Of the encoder's layers."""
     return lam * target**L * omega**L - sigma2 * omega ** (2 * L + 1) - kappa * omega
 
 
 def one_function_check(statement):
-    """Statements (L, lam, rho) -> the unit of omega and how fast theta-hat runs against theta.
+    """Statements (L, lam, rho, tau) -> the unit of omega, the speed of theta-hat, and tau-hat.
 
-    Exact: u = omega / unit then obeys u' = (u_target u)^L - u^(2L + 1), with no parameter left.
+    Exact, at random rationals: u = omega / unit and v = omega_target / unit then obey
+    u' = (v u)^L - u^(2L + 1) and v' = tau-hat (u - v), with no other parameter. And in the
+    package's own integrations, features of one tau-hat are one function.
     """
     random = Random(9)
     for L in range(1, 6):
-        lam, rho, u, target = (Fraction(random.randint(5, 15), 10) for _ in range(4))
-        unit, speed = statement(L, lam, rho)
-        velocity = aligned_velocity(L, lam, lam / rho, unit * u, unit * target, 0)
-        if velocity != unit * speed * ((target * u) ** L - u ** (2 * L + 1)):
+        lam, rho, tau, u, v = (Fraction(random.randint(5, 15), 10) for _ in range(5))
+        unit, speed, rate = statement(L, lam, rho, tau)
+        found = aligned_velocities(L, lam, lam / rho, unit * u, unit * v, 0, tau)
+        expected = (v * u) ** L - u ** (2 * L + 1), rate * (u - v)
+        if any(a != unit * speed * b for a, b in zip(found, expected, strict=True)):
+            return False
+    for L, lams, rhos in ((1, (0.7, 1.5), (1.2, 0.5)), (3, (1.4, 0.9), (0.8, 1.1))):
+        paths = []
+        for lam, rho in zip(lams, rhos, strict=True):
+            unit, speed, rate = statement(L, lam, rho, 1.0)
+            start, tau = (0.3 * unit) ** L, 0.2 / rate  # tau-hat is proportional to tau
+            clock = L * np.array([0.0, 1.0, 5.0, 50.0]) / speed
+            path = momentum.trajectory(clock, lam, rho, L, start, tau)
+            paths.append([sizes / unit**L for sizes in path])
+        if not np.allclose(*paths, rtol=1e-6):
             return False
     return True
 
@@ -82,18 +116,25 @@ def one_function_check(statement):
     says=r"$u=\omega/\rho$, $v=\omega_\xi/\rho$, $\hat\theta=\lambda\rho^{2L-1}\theta$ turn the "
     r"equations of every feature into $u'=v^Lu^L-u^{2L+1}$, $v'=\hat\tau(u-v)$ with "
     r"$\hat\tau=\tau/(\lambda\rho^{2L-1})$.",
-    methods="S",
+    methods="SE",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#layer-average",
     check=one_function_check,
     mutants=[
-        lambda L, lam, rho: (rho, lam * rho ** (2 * L)),
-        lambda L, lam, rho: (rho**L, lam * rho ** (2 * L - 1)),
-        lambda L, lam, rho: (rho, lam),
+        lambda L, lam, rho, tau: (rho, lam * rho ** (2 * L), tau / (lam * rho ** (2 * L))),
+        lambda L, lam, rho, tau: (
+            rho**L,
+            lam * rho ** (2 * L - 1),
+            tau / (lam * rho ** (2 * L - 1)),
+        ),
+        lambda L, lam, rho, tau: (rho, lam, tau / lam),
+        lambda L, lam, rho, tau: (rho, lam * rho ** (2 * L - 1), tau),
+        lambda L, lam, rho, tau: (rho, lam * rho ** (2 * L - 1), tau / lam),
     ],
 )
-def units(L, lam, rho):
-    return rho, lam * rho ** (2 * L - 1)
+def units(L, lam, rho, tau):
+    speed = lam * rho ** (2 * L - 1)
+    return rho, speed, tau / speed
 
 
 def convergence_check(statement):
@@ -186,19 +227,45 @@ def fast_delay(L, lam, rho, c, tau, p):
 
 
 def frozen_check(statement):
-    """Statements (lam, rho, teacher) -> the lam and rho of the MAE equation that a student obeys.
+    """Statements (L, lam, rho, teacher) -> MAE's lam and rho, the final size, and a speed.
 
-    Exact, in omega: lam teacher omega^L - (lam / rho) omega^(2L + 1).
+    Exact, in omega: the student's equation is MAE's with these. By integration of students from
+    small starts: sizes at the end, and at every time those of MAE's closed form. By closed form
+    at epsilon = 10^-40: features learned in the order of the speeds, which is neither that of
+    lam, nor of rho, nor of the teacher's sizes.
     """
     random = Random(8)
     for L in range(1, 6):
         lam, rho, teacher, omega = (Fraction(random.randint(5, 15), 10) for _ in range(4))
-        student, its_rho = statement(lam, rho, teacher)
+        student, its_rho, *_ = statement(L, lam, rho, teacher)
         power = MAE.base_exponent - 1
         as_mae = student * omega ** (power * L) - student / its_rho * omega ** (2 * L + 1)
         if as_mae != teacher * lam * omega**L - lam / rho * omega ** (2 * L + 1):
             return False
+    lam, rho = np.array([1.0, 1.3, 0.8, 1.6]), np.array([0.9, 1.2, 1.4, 0.7])
+    teacher = np.array([1.5, 0.9, 1.7, 0.6])
+    speeds = lam * teacher
+    if any(_same_order(speeds, other) for other in (lam, rho, teacher)):
+        raise AssertionError("the features must not be ordered by one of their numbers alone")
+    for L in (1, 2, 4):
+        student, its_rho, size, speed = statement(L, lam, rho, teacher)
+        start = 0.05 * size.min()
+        half = critical_time.exact(MAE, student, its_rho, L, start)
+        times = half.max() * np.array([0.0, 0.2, 0.5, 1.0, 30.0])
+        path, _ = momentum.trajectory(times, lam, rho, L, start, 0.0, teacher=teacher)
+        theory = dynamics.trajectory(MAE, times[:, None], student, its_rho, L, start)
+        early = critical_time.exact(MAE, student, its_rho, L, 1e-40)
+        if not (
+            np.allclose(path, theory, rtol=1e-6)
+            and np.allclose(path[-1], size, rtol=1e-6)
+            and _same_order(-early, speed)
+        ):
+            return False
     return True
+
+
+def _same_order(a, b):
+    return bool(np.all(np.argsort(a) == np.argsort(b)))
 
 
 @claim(
@@ -207,28 +274,50 @@ def frozen_check(statement):
     says=r"Behind a frozen teacher of size $w_\xi$ a feature obeys MAE's (8) with $\lambda "
     r"w_\xi$, $\rho w_\xi$ for $\lambda$, $\rho$; so it ends at $(\rho w_\xi)^{L/(L+1)}$, and as "
     r"$\epsilon\to0$ the order is that of $\lambda w_\xi$.",
-    methods="S",
+    methods="SE",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#frozen-teacher",
     check=frozen_check,
     mutants=[
-        lambda lam, rho, teacher: (lam * teacher, rho),
-        lambda lam, rho, teacher: (lam, rho * teacher),
-        lambda lam, rho, teacher: (lam * teacher, rho / teacher),
+        lambda L, lam, rho, w: (lam * w, rho, *behind_teacher(L, lam, rho, w)[2:]),
+        lambda L, lam, rho, w: (lam, rho * w, *behind_teacher(L, lam, rho, w)[2:]),
+        lambda L, lam, rho, w: (lam * w, rho / w, *behind_teacher(L, lam, rho, w)[2:]),
+        lambda L, lam, rho, w: (lam * w, rho * w, (rho * w) ** L, lam * w),
+        lambda L, lam, rho, w: (lam * w, rho * w, rho ** (L / (L + 1)) * w, lam * w),
+        lambda L, lam, rho, w: (lam * w, rho * w, (rho * w) ** (L / (L + 1)), lam),
+        lambda L, lam, rho, w: (lam * w, rho * w, (rho * w) ** (L / (L + 1)), rho * w),
     ],
 )
-def behind_teacher(lam, rho, teacher):
-    return lam * teacher, rho * teacher
+def behind_teacher(L, lam, rho, teacher):
+    return lam * teacher, rho * teacher, (rho * teacher) ** (L / (L + 1)), lam * teacher
 
 
 def generations_check(statement):
-    """Statements (L, n) -> the exponent of rho in the sizes of generation n of distillation."""
+    """Statements (L, n) -> the exponent of rho in the sizes of generation n of distillation.
+
+    Exact, from one generation to the next; and for students that are run to their end, one
+    behind the other, the first behind the identity and the second behind MAE's own end. After
+    many generations the exponent is JEPA's.
+    """
     for L in range(1, 7):
         exponent = Fraction(0)  # the identity as a teacher
         for n in range(8):
             if statement(L, n) != exponent:
                 return False
             exponent = (1 + exponent) * Fraction(L, L + 1)
+    lam, rho = np.array([1.0, 1.3, 0.8]), np.array([0.9, 1.2, 0.6])
+    for L in (1, 3):
+        teacher = np.ones(3)
+        for n in range(1, 4):
+            ends, _ = momentum.trajectory([0.0, 3e3], lam, rho, L, 0.05, 0.0, teacher=teacher)
+            teacher = ends[-1]
+            if not np.allclose(teacher, rho ** float(statement(L, n)), rtol=1e-6):
+                return False
+            if n == 1 and not np.allclose(teacher, dynamics.fixed_point(MAE, rho, L), rtol=1e-6):
+                return False
+        limit = rho ** float(statement(L, 300))
+        if not np.allclose(limit, dynamics.fixed_point(JEPA, rho, L), rtol=1e-12):
+            return False
     return True
 
 
@@ -238,7 +327,7 @@ def generations_check(statement):
     says=r"If each generation is the next one's frozen teacher, the identity being generation 0 "
     r"and so MAE generation 1, generation $n$ ends at $\rho^{L(1-(L/(L+1))^n)}$, which tends to "
     r"JEPA's $\rho^L$.",
-    methods="S",
+    methods="SE",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#frozen-teacher",
     check=generations_check,
@@ -246,6 +335,7 @@ def generations_check(statement):
         lambda L, n: generation(L, n + 1),
         lambda L, n: L * (1 - Fraction(1, L + 1) ** n) if L > 1 else Fraction(n),
         lambda L, n: generation(L, n) + Fraction(n, 100),
+        lambda L, n: generation(L, min(n, 8)),
     ],
 )
 def generation(L, n):

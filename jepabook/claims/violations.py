@@ -3,6 +3,8 @@
 from functools import cache
 
 import numpy as np
+from scipy.linalg import expm
+from scipy.optimize import least_squares
 
 from jepabook import (
     JEPA,
@@ -203,30 +205,70 @@ def imbalanced_size(rho, v0, scales):
 
 
 def gram_check(statement):
-    """Statements (k, B, G, L) -> (left, right) of what G = W'W obeys at a stationary point.
+    """Statements (k, B, G, L) -> (left, right, eigenvalues) of what G = W'W and V obey at rest.
 
-    From gradient flow of full matrices under covariances that do not commute; and the solution
-    that the package finds is the one at which the flow ends.
+    From gradient flow of full matrices under covariances that do not commute: left = right for G,
+    and the eigenvalues, sorted, are those of JEPA's V. The equation's only solution: from 12
+    random positive definite matrices least squares, where it finds one, finds this one.
     """
-    xx, yx = _positive(3, 2), _positive(3, 3, spread=0.2)
+    xx, yx = _positive(3, 4, spread=1.2), _positive(3, 6, spread=0.6) / 2
     regression = yx @ np.linalg.inv(xx)
     for objective in BOTH:
+        k = objective.base_exponent
         for depth in (1, 2):
             weights = violations.aligned_layers(objective, np.full((depth + 1, 3), 0.7), depth)
-            end = matrix_flow.encoder(_settled(objective, weights, xx, yx, 2000.0))
-            gram = end.T @ end
-            left, right = statement(objective.base_exponent, regression, gram, depth)
+            end = _settled(objective, weights, xx, yx, 2000.0)
+            encoder = matrix_flow.encoder(end)
+            gram = encoder.T @ encoder
+            left, right, values = statement(k, regression, gram, depth)
             if not np.allclose(left, right, rtol=0, atol=1e-4 * np.abs(right).max()):
+                return False
+            if objective is JEPA and not np.allclose(
+                np.sort_complex(np.linalg.eigvals(end[-1])), values, rtol=1e-4
+            ):
                 return False
             found = violations.final_gram(objective, xx, yx, depth)
             if not np.allclose(found, gram, rtol=0, atol=1e-4 * np.abs(gram).max()):
                 return False
+            solutions = _solutions(lambda G, k=k, L=depth: statement(k, regression, G, L)[:2])
+            if len(solutions) < 10 or not np.allclose(solutions, found, atol=1e-6):
+                return False
     return True
+
+
+def _solutions(equation):
+    """Positive definite solutions of left = right that least squares finds from random ones.
+
+    A matrix is searched for by its logarithm, and the logarithms of both sides are compared: else
+    a search could end at 0, where both sides vanish.
+    """
+    upper, found = np.triu_indices(3), []
+
+    def matrix(entries):
+        log = np.zeros((3, 3))
+        log[upper] = entries
+        return expm(log + np.triu(log, 1).T)
+
+    def excess(entries):
+        left, right = map(_log, equation(matrix(entries)))
+        return (left - right)[upper]
+
+    for seed in range(12):
+        start = _rng(seed, 4).uniform(-2, 2, 6)
+        end = least_squares(excess, start, bounds=(-5, 5), xtol=1e-15, ftol=1e-15, gtol=1e-15)
+        if np.abs(end.fun).max() < 1e-9:
+            found.append(matrix(end.x))
+    return found
 
 
 def _power(matrix, exponent):
     values, vectors = np.linalg.eigh(matrix)
     return vectors * values**exponent @ vectors.T
+
+
+def _log(matrix):
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * np.log(values) @ vectors.T
 
 
 @claim(
@@ -242,15 +284,33 @@ def _power(matrix, exponent):
     chapter=f"{CHAPTER}#commuting",
     check=gram_check,
     mutants=[
-        lambda k, B, G, L: (B @ (G if k == 3 else np.eye(len(B))) @ B.T, _power(G, 1 + 1 / L)),
-        lambda k, B, G, L: (B.T @ B, _power(G, 1 + 1 / L)),
-        lambda k, B, G, L: (B.T @ (G if k == 3 else np.eye(len(B))) @ B, _power(G, 1 + L)),
-        lambda k, B, G, L: (_power((B + B.T) / 2, 2 * L if k == 3 else 2 * L / (L + 1)), G),
+        lambda k, B, G, L: _gram_mutant(k, B, G, L, left=B @ (G if k == 3 else _one(B)) @ B.T),
+        lambda k, B, G, L: _gram_mutant(k, B, G, L, left=B.T @ B),
+        lambda k, B, G, L: _gram_mutant(k, B, G, L, right=_power(G, 1 + L)),
+        lambda k, B, G, L: _gram_mutant(
+            k, B, G, L, left=_power((B + B.T) / 2, 2 * L if k == 3 else 2 * L / (L + 1)), right=G
+        ),
+        lambda k, B, G, L: _gram_mutant(k, B, G, L, values=np.linalg.eigvalsh((B + B.T) / 2)),
+        lambda k, B, G, L: _gram_mutant(k, B, G, L, values=_generalised(B) ** L),
     ],
 )
 def final_gram_equation(k, B, G, L):
-    target = G if k == 3 else np.eye(len(B))
-    return B.T @ target @ B, _power(G, 1 + 1 / L)
+    target = G if k == 3 else _one(B)
+    return B.T @ target @ B, _power(G, 1 + 1 / L), _generalised(B)
+
+
+def _one(B):
+    return np.eye(len(B))
+
+
+def _generalised(B):
+    """The eigenvalues of (Sigma_yx, Sigma_xx)."""
+    return np.sort_complex(np.linalg.eigvals(B))
+
+
+def _gram_mutant(k, B, G, L, *, left=None, right=None, values=None):
+    true = final_gram_equation(k, B, G, L)
+    return tuple(b if a is None else a for a, b in zip((left, right, values), true, strict=True))
 
 
 def bound_check(statement):
@@ -452,21 +512,34 @@ def invasion_rate(lam, rho, i, j, L):
 
 
 def sign_check(statement):
-    """Statements (k, D, lam, sigma2, w, L) -> dw/dt of a feature with decoder sign D."""
+    """Statements (k, D, lam, sigma2, w, L) -> dw/dt of a feature with decoder sign D, and its end.
+
+    The velocity from the gradient by all layers; the end by gradient flow of the features' scales
+    for a long time: it is the size stated, or the feature shrinks below a hundredth of its start.
+    """
     lam, variance, size = np.array([-0.8, 1.1, -1.4, 0.9]), np.array([1.0, 1.3, 0.8, 1.1]), 0.4
     for objective in BOTH:
         for signs in ((1, 1, 1, 1), (-1, 1, 1, -1), (-1, 1, -1, 1)):
-            depth, width = 3, 4
+            depth, width, signs = 3, 4, np.array(signs)
             scales = np.full((depth + 1, width), size ** (1 / depth))
             weights = violations.aligned_layers(objective, scales, 7)
             frame = matrix_flow.encoder(weights) / size if objective is JEPA else np.eye(width)
-            weights[-1] = frame * np.array(signs) @ frame.T @ weights[-1]
+            weights[-1] = frame * signs @ frame.T @ weights[-1]
             step = 1e-6 * -matrix_flow.gradient(objective, weights, np.diag(variance), np.diag(lam))
             ahead, back = (matrix_flow.feature_sizes(weights + s * step) for s in (1, -1))
-            expected = statement(
-                objective.base_exponent, np.array(signs), lam, variance, size, depth
+            velocity, end = statement(objective.base_exponent, signs, lam, variance, size, depth)
+            if not np.allclose((ahead - back) / 2e-6 / depth, velocity, rtol=1e-6):
+                return False
+            scales[-1] *= signs
+            path = violations.unbalanced_sizes(
+                objective, lam, lam / variance, scales, [0.0, 1e4, 2e4]
             )
-            if not np.allclose((ahead - back) / 2e-6 / depth, expected, rtol=1e-6):
+            learned = end > 0
+            if not (
+                np.allclose(path[-1, learned], end[learned], rtol=1e-6)
+                and np.all(path[-1, ~learned] < 1e-2 * size)
+                and np.all(np.diff(path[:, ~learned], axis=0) < 0)
+            ):
                 return False
     return True
 
@@ -482,14 +555,37 @@ def sign_check(statement):
     chapter=f"{CHAPTER}#mixed-sign",
     check=sign_check,
     mutants=[
-        lambda k, D, lam, s2, w, L: D * (lam * w ** (k - 1 / L) - s2 * w**3),
-        lambda k, D, lam, s2, w, L: lam * w ** (k - 1 / L) - s2 * w**3,
-        lambda k, D, lam, s2, w, L: np.abs(lam) * D * w ** (k - 1 / L) - s2 * w**3,
-        lambda k, D, lam, s2, w, L: signed_velocity(5 - k, D, lam, s2, w, L),
+        lambda k, D, lam, s2, w, L: _moved(signed(k, D, lam, s2, w, L), D * s2 * w**3 - s2 * w**3),
+        lambda k, D, lam, s2, w, L: _moved(
+            signed(k, D, lam, s2, w, L), (1 - D) * lam * w ** (k - 1 / L)
+        ),
+        lambda k, D, lam, s2, w, L: _moved(
+            signed(k, D, lam, s2, w, L), D * (np.abs(lam) - lam) * w ** (k - 1 / L)
+        ),
+        lambda k, D, lam, s2, w, L: signed(5 - k, D, lam, s2, w, L),
+        lambda k, D, lam, s2, w, L: (signed(k, D, lam, s2, w, L)[0], signed_size(k, lam, s2, L)),
+        lambda k, D, lam, s2, w, L: (
+            signed(k, D, lam, s2, w, L)[0],
+            np.where(lam > 0, signed_size(k, lam, s2, L), 0),
+        ),
+        lambda k, D, lam, s2, w, L: (
+            signed(k, D, lam, s2, w, L)[0],
+            np.where(D * lam > 0, signed_size(5 - k, lam, s2, L), 0),
+        ),
     ],
 )
-def signed_velocity(k, D, lam, s2, w, L):
-    return D * lam * w ** (k - 1 / L) - s2 * w**3
+def signed(k, D, lam, s2, w, L):
+    velocity = D * lam * w ** (k - 1 / L) - s2 * w**3
+    return velocity, np.where(D * lam > 0, signed_size(k, lam, s2, L), 0.0)
+
+
+def signed_size(k, lam, s2, L):
+    """The size of a feature of |rho|."""
+    return np.abs(lam / s2) ** (L / ((3 - k) * L + 1))
+
+
+def _moved(stated, difference):
+    return stated[0] + difference, stated[1]
 
 
 def edge_check(statement):
