@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tools import surroundings
 from tools.notebooks import ROOT, read
 
 OFFLINE = ("NewConnectionError", "NameResolutionError", "Network is unreachable")
@@ -30,22 +31,15 @@ def make(home, *commands, cwd):
 
 
 def environment_of(home):
-    """Environment variables in which only the environment of `home` speaks."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("JUPYTER", "PYTHON", "IPYTHON", "VIRTUAL_ENV", "MPL", "PYTEST"))
-    }
-    return kept | {
+    """Environment variables in which only the environment of `home` has a say."""
+    return surroundings.clean(os.environ) | {
         "PATH": f"{home / 'env' / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTER_PREFER_ENV_PATH": "1",
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "IPYTHONDIR": str(home / "ipython"),
-        "PYTHONNOUSERSITE": "1",
     }
 
 

@@ -22,7 +22,7 @@ from environments import copy_of_repository, environment_of, make, texts
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import expect
 
-from tools import audit, book, colab
+from tools import audit, book, colab, stages, surroundings
 from tools.notebooks import MEMORY_LIMIT, ROOT, read, strip_volatile, write
 
 ENVIRONMENT = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))
@@ -150,13 +150,14 @@ class TestMemory:
             *(sys.executable, "-m", "pytest", "-p", "tools.kernel_memory", "-c", os.devnull),
             *("--nbval", "--nbval-current-env", f"--kernel-memory={limit}", "big.ipynb"),
         ]
-        env = os.environ | {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(tmp_path / "ipython")}
+        env = surroundings.clean(os.environ) | {"PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert verdict in done.stdout.splitlines()[-1], done.stdout + done.stderr
 
     def test_the_limit_leaves_room_for_jupyterlab(self):
         assert MEMORY_LIMIT <= 1024
-        assert "-p tools.kernel_memory --nbval" in (ROOT / "Makefile").read_text(encoding="utf-8")
+        (command,) = (one.command for one in stages.stages(jobs=1) if "--nbval" in one.command)
+        assert "-p tools.kernel_memory" in " ".join(command)
 
 
 @pytest.fixture(scope="class")
@@ -240,6 +241,7 @@ def jupyterlab(binder):
         server.wait(timeout=30)
 
 
+@pytest.mark.environment
 class TestEnvironment:
     """In one class: a worker of pytest-xdist that got a part of it would make its own."""
 

@@ -168,6 +168,7 @@ def machine(tmp_path):
     return tmp_path
 
 
+@pytest.mark.environment
 def test_a_chapter_runs_alone(machine):
     """It prints what is committed, after a setup that is run twice and replaces nothing."""
     content, env = machine / "content", environment_of(machine)

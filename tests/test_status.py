@@ -11,7 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from jepabook import claims
-from tools import book, measured, notebooks, provenance, status
+from tools import book, measured, notebooks, provenance, stages, status
 from tools.notebooks import ROOT
 
 WHO = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
@@ -146,7 +146,7 @@ class TestMeasuring:
         env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         program = [sys.executable, *command]
         subprocess.run(program, cwd=tmp_path, env=env, check=True, capture_output=True)
-        found = status.test_round(tmp_path / "two.xml")
+        found = stages.test_round(tmp_path / "two.xml")
         assert (found["tests"], found["failures"], found["skipped"]) == (2, 0, 0)
 
     def test_collected_from_one_folder(self, tmp_path):
@@ -161,9 +161,8 @@ class TestMeasuring:
         assert set(facts["notebooks"]) == {"a"} and "cores" in facts["device"]
 
     def test_make_test_writes_where_the_tool_reads(self):
-        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-        assert f"MEASURED := {measured.FOLDER.as_posix()}\n" in makefile
-        assert all(f"--junitxml $(MEASURED)/{name}.xml" in makefile for name in status.ROUNDS)
+        reports = [stage.report for stage in stages.stages(jobs=1) if stage.report]
+        assert reports == [ROOT / measured.FOLDER / f"{name}.xml" for name in status.ROUNDS]
 
 
 class TestPage:

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from tools import measured
+from tools import measured, surroundings
 from tools.notebooks import ANSI, ROOT, NotebookFailed, in_toc, read, run_all, write
 
 SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks")
@@ -80,7 +80,12 @@ def build(source: Path, stage_dir: Path) -> Path:
         *("--builder", "html", "--all", "--warningiserror", "--keep-going"),
     ]
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+        command,
+        env=surroundings.clean(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
     )
     log = ANSI.sub("", done.stdout)
     log_file = stage_dir.with_name("sphinx.log")

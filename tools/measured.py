@@ -1,7 +1,7 @@
 """What the builders measure, kept in `_build/measured` until `python -m tools.status` collects it.
 
 `make book` and `make execute` leave the time and the memory of each notebook, `make book` and
-`make site` their own time, `make test` a JUnit file for each of its three rounds.
+`make site` their own time, `make test` a JUnit file for each of its three rounds of tests.
 """
 
 import datetime
@@ -10,8 +10,6 @@ import json
 import os
 import tempfile
 from pathlib import Path
-
-import nbformat
 
 FOLDER = Path("_build") / "measured"
 NOTEBOOKS = "notebooks"
@@ -43,6 +41,8 @@ def read(path: Path) -> dict:
 
 def code_digest(path: Path) -> str:
     """A short name for what the code cells of a notebook say, whatever their outputs are."""
+    import nbformat  # here, so that the rest needs the standard library only
+
     cells = nbformat.read(path, as_version=4).cells
     sources = [cell.source for cell in cells if cell.cell_type == "code"]
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]

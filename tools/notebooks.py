@@ -10,7 +10,6 @@ import asyncio
 import os
 import re
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,9 +23,9 @@ from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from tools import measured
+from tools import measured, surroundings
+from tools.surroundings import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CELL_TIMEOUT = 900  # seconds
 POLL = 0.1  # seconds between two looks at a kernel's memory
 MEMORY_LIMIT = 1024  # MB a notebook may take, so that it runs on a laptop and in Binder
@@ -36,14 +35,6 @@ LANGUAGE_INFO = {"name": "python", "pygments_lexer": "ipython3"}
 # what front ends write into a cell about one session; the rest (tags, mystnb) is the author's
 VOLATILE_CELL_METADATA = ("ExecuteTime", "collapsed", "execution", "jupyter", "scrolled", "trusted")
 
-# parallel kernels would fight for the cores
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -173,21 +164,19 @@ async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
 async def _run_many(paths: list[Path], jobs: int) -> list[Run]:
     gate = asyncio.Semaphore(jobs)
     width = max(len(path.name) for path in paths)
-    with tempfile.TemporaryDirectory(prefix="jepabook-") as scratch:
-        # a private IPython folder: the reader's start-up files and history have no say here
-        env = os.environ | ONE_THREAD | {"IPYTHONDIR": scratch, "PYTHONHASHSEED": "0"}
+    env = surroundings.clean(os.environ)
 
-        async def one(path: Path) -> Run:
-            async with gate:
-                run = await _run(path, path.parent, env)
-            verdict = "FAILED" if run.failure else "ok"
-            print(
-                f"  {path.name:{width}}  {run.seconds:6.1f} s  {run.peak_mb:6.0f} MB  {verdict}",
-                flush=True,
-            )
-            return run
+    async def one(path: Path) -> Run:
+        async with gate:
+            run = await _run(path, path.parent, env)
+        verdict = "FAILED" if run.failure else "ok"
+        print(
+            f"  {path.name:{width}}  {run.seconds:6.1f} s  {run.peak_mb:6.0f} MB  {verdict}",
+            flush=True,
+        )
+        return run
 
-        return await asyncio.gather(*map(one, paths))
+    return await asyncio.gather(*map(one, paths))
 
 
 def run_all(paths: list[Path], jobs: int) -> list[Run]:

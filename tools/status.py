@@ -10,13 +10,13 @@ import datetime
 import os
 import platform
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import psutil
 
 from tools import measured, provenance
 from tools.notebooks import ROOT
+from tools.stages import duration, test_round
 
 FILE = Path("book") / "status.json"
 MISSING = "not measured yet"
@@ -48,15 +48,6 @@ def size_of(html: Path) -> dict:
     files = [path for path in html.rglob("*") if path.is_file()]
     pages = sum(path.suffix == ".html" and "_static" not in path.parts for path in files)
     return {"pages": pages, "mb": round(sum(path.stat().st_size for path in files) / 1e6, 1)}
-
-
-def test_round(path: Path) -> dict:
-    """Counts, seconds and start of the tests in a JUnit file; empty where there is none."""
-    if not path.is_file():
-        return {}
-    (suite,) = ET.parse(path).getroot().iter("testsuite")
-    told = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
-    return told | {"seconds": float(suite.get("time")), "started": suite.get("timestamp")}
 
 
 def tests(folder: Path) -> dict:
@@ -97,13 +88,6 @@ def _table(head: tuple[str, ...], rows: list[tuple]) -> list[str]:
     return [_row(*head), _row(*numbers), *(_row(*row) for row in rows)]
 
 
-def _time(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s"
-
-
 def machine(facts: dict, srcdir: Path) -> list[str]:
     """One sentence: on what, with which versions, at which commit."""
     if not facts:
@@ -123,8 +107,8 @@ def commands(facts: dict, srcdir: Path) -> list[str]:
     rows = []
     for name, what in said.items():
         entry = facts.get(name) or {}
-        seconds = entry.get("seconds")
-        rows.append((what, MISSING if seconds is None else _time(seconds), entry.get("date", "")))
+        time = duration(entry["seconds"]) if "seconds" in entry else MISSING
+        rows.append((what, time, entry.get("date", "")))
     size = facts.get("site") or {}
     told = f"{size['mb']:.0f} MB, {size['pages']} pages" if "mb" in size else MISSING
     return [*_table(("command", "time", "measured"), rows), "", f"Size of the site: {told}."]
@@ -140,7 +124,7 @@ def notebooks(facts: dict, srcdir: Path) -> list[str]:
             rows.append((link, MISSING, MISSING, ""))
             continue
         stale = "" if entry["code"] == measured.code_digest(path) else ", before its code changed"
-        time, memory = _time(entry["seconds"]), f"{entry['peak_mb']} MB"
+        time, memory = duration(entry["seconds"]), f"{entry['peak_mb']} MB"
         rows.append((link, time, memory, f"{entry['date']}{stale}"))
     return _table(("notebook", "time", "peak memory", "measured"), rows)
 
@@ -169,7 +153,7 @@ def test_counts(facts: dict, srcdir: Path) -> list[str]:
     """How many tests there are."""
     rounds = (facts.get("test") or {}).get("rounds") or {}
     rows = [
-        (what, r["tests"], r["skipped"], _time(r["seconds"]))
+        (what, r["tests"], r["skipped"], duration(r["seconds"]))
         if (r := rounds.get(name))
         else (what, MISSING, MISSING, MISSING)
         for name, what in ROUNDS.items()

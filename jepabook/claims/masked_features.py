@@ -426,7 +426,8 @@ def _two_regions(first, second):
         span = slice(4 * i, 4 * i + 4)
         power, patterns[i, span] = 4 / 3 * excess, 0.5
         noise = level - power / 4
-        assert noise >= 0
+        if noise < 0:
+            raise ValueError(f"excess must be at most {3 * level}, got {excess}")
         covariance[span, span] = power / 4 + noise * np.eye(4)
     return covariance, patterns
 
