@@ -25,7 +25,7 @@ install: $(STAMP) ## make .venv and fill it, once
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jepabook needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(PY) || $(PYTHON) -I -m venv .venv
-	$(RUN) -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %) --editable '.[symbolic,vision,book,test]'
+	$(PY) -I -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %) --editable '.[symbolic,vision,book,test]'
 	@touch $@
 
 book: $(STAMP) ## run every notebook in a fresh kernel and build the site from the results

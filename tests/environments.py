@@ -32,7 +32,9 @@ def make(home, *commands, cwd):
 
 def environment_of(home):
     """Environment variables in which only the environment of `home` has a say."""
-    return surroundings.clean(os.environ) | {
+    env = surroundings.clean(os.environ)
+    del env["PYTHONPATH"]  # this clone's package
+    return env | {
         "PATH": f"{home / 'env' / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),

@@ -150,7 +150,7 @@ class TestMemory:
             *(sys.executable, "-m", "pytest", "-p", "tools.kernel_memory", "-c", os.devnull),
             *("--nbval", "--nbval-current-env", f"--kernel-memory={limit}", "big.ipynb"),
         ]
-        env = surroundings.clean(os.environ) | {"PYTHONPATH": str(ROOT)}
+        env = surroundings.clean(os.environ)
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert verdict in done.stdout.splitlines()[-1], done.stdout + done.stderr
 

@@ -91,9 +91,17 @@ def test_the_makefile_s_python_hears_nothing_of_the_environment_outside(tmp_path
     assert optimize == 0 and str(tmp_path) not in path
 
 
+def test_the_package_is_this_clone_s_whatever_is_installed(tmp_path):
+    program = [sys.executable, "-c", "import jepabook; print(jepabook.__file__)"]
+    done = subprocess.run(
+        program, env=surroundings.clean({}), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == str(ROOT / "jepabook" / "__init__.py"), done.stderr
+
+
 def test_every_python_of_the_makefile_is_started_in_it():
     lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
     recipes = [line for line in lines if re.match(r"\t.*\$\((?:PY|RUN)", line)]
     assert len(recipes) > 15
     for line in recipes:
-        assert "$(RUN)" in line or "$(PYTHON) -I " in line or "test -x $(PY)" in line, line
+        assert re.search(r"\$\(RUN\)|\$\(PY(THON)?\) -I |test -x \$\(PY\)", line), line

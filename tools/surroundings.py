@@ -58,7 +58,8 @@ FIXED = {
     "PYTHONHASHSEED": "0",
     "TZ": "UTC",
     "COLUMNS": "80",
-    # only this Python's packages and kernels
+    # this clone's package whatever is installed, else only this Python's packages and kernels
+    "PYTHONPATH": str(ROOT),
     "PYTHONNOUSERSITE": "1",
     "JUPYTER_PREFER_ENV_PATH": "1",
     # no window where a program draws; kernels draw into their notebook all the same
