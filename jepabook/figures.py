@@ -37,7 +37,16 @@ STYLE = {
 
 
 def use_style():
-    """Set the book's matplotlib defaults, `STYLE`, for the running notebook."""
+    """Give the running notebook matplotlib's defaults with `STYLE`, whatever a user's file says.
+
+    Raises
+    ------
+    RuntimeError
+        Under ``python -O``: chapters check what they say with ``assert``, which it passes over.
+    """
+    if not __debug__:
+        raise RuntimeError("run the chapters without python -O and PYTHONOPTIMIZE: they use assert")
+    plt.rcdefaults()
     plt.rcParams.update(STYLE)
 
 

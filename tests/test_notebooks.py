@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tools.notebooks import KERNELSPEC, LANGUAGE_INFO, ROOT, read, toc_entries
+from tools.notebooks import KERNELSPEC, LANGUAGE_INFO, ROOT, lost_figures, read, toc_entries
 
 LONGEST_CELL = 15  # lines that are not blank
 MACHINE_PATH = re.compile(r"(?<![\w/.])/(?:home|root|Users|work|tmp|mnt|opt)/\S*|\b[A-Z]:\\Users")
@@ -67,6 +67,10 @@ def test_images_have_a_caption_and_a_text(code):
             assert told.get("figure", {}).get("caption", "").strip(), f"{where}: no caption"
             assert told.get("figure", {}).get("name", "").strip(), f"{where}: no name"
             assert told.get("image", {}).get("alt", "").strip(), f"{where}: no alt text"
+
+
+def test_promised_figures_are_there(notebook):
+    assert not lost_figures("the notebook", notebook, notebook)
 
 
 def test_nothing_volatile(notebook):

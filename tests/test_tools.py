@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools import notebooks
 
@@ -44,12 +44,44 @@ def test_failures_name_notebook_cell_and_error(tmp_path):
     good = saved(tmp_path, "good", "1")
     bad = saved(tmp_path, "bad", "y = 0", "1 / y")
     dead = saved(tmp_path, "dead", "import os; os._exit(3)")
+    blank = saved(tmp_path, "blank", "1", "2")
+    notebook = notebooks.read(blank)
+    notebook.cells[2].metadata["mystnb"] = {"figure": {"caption": "A line."}}
+    notebooks.write(notebook, blank)
     with pytest.raises(notebooks.NotebookFailed) as raised:
-        notebooks.run_all([good, bad, dead], jobs=2)
+        notebooks.run_all([good, bad, dead, blank], jobs=2)
     said = str(raised.value)
     assert "bad.ipynb, cell 2 (code cell [2]): ZeroDivisionError: division by zero" in said
     assert "dead.ipynb, cell 1 (code cell [1]): the kernel died" in said
+    assert "blank.ipynb: no image from the cells with a figure's caption, 2" in said
     assert "good.ipynb" not in said
+
+
+def test_a_notebook_that_had_images_and_draws_none_is_told():
+    image = new_output("display_data", {"image/png": "AAAA"})
+    drawn = new_notebook(cells=[new_code_cell("draw()", outputs=[image])])
+    empty = new_notebook(cells=[new_code_cell("draw()")])
+    assert "drew nothing" in notebooks.lost_figures("a.ipynb", drawn, empty)
+    assert not notebooks.lost_figures("a.ipynb", drawn, drawn)
+    assert not notebooks.lost_figures("a.ipynb", empty, empty)
+
+
+def test_kernels_hear_nothing_of_the_environment(tmp_path, monkeypatch):
+    left = {"MPLBACKEND": "Agg", "PYTHONOPTIMIZE": "1", "COLUMNS": "20", "TZ": "Asia/Tokyo"}
+    for name, value in left.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "matplotlibrc").write_text("figure.dpi: 7\n", encoding="utf-8")
+    path = saved(
+        tmp_path,
+        "a",
+        "from jepabook.figures import STYLE, plt, use_style\n"
+        "use_style(); plt.plot([1]); plt.show()",
+        "import os; print(__debug__, os.environ['COLUMNS'], os.environ['TZ'])\n"
+        "assert plt.rcParams['figure.dpi'] == STYLE['figure.dpi']",
+    )
+    (run,) = notebooks.run_all([path], jobs=1)
+    drawn, said = (cell.outputs for cell in run.notebook.cells if cell.cell_type == "code")
+    assert "image/png" in drawn[0].data and said[0].text == "True 80 UTC\n"
 
 
 def test_too_much_memory_is_a_failure(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ nothing left in the file that would change on the next run.
 
 import argparse
 import asyncio
+import copy
 import os
 import re
 import sys
@@ -100,6 +101,27 @@ def forget_outputs(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
+def _has_image(cell: nbformat.NotebookNode) -> bool:
+    kinds = {kind for output in cell.get("outputs", ()) for kind in output.get("data", {})}
+    return any(kind.startswith("image/") for kind in kinds)
+
+
+def lost_figures(name: str, before: nbformat.NotebookNode, after: nbformat.NotebookNode) -> str:
+    """What a run drew less than is promised, in one sentence; nothing if all is there.
+
+    A cell whose metadata has a caption promises an image, and so does a notebook that had one.
+    """
+    promised = [
+        i for i, cell in enumerate(after.cells) if "figure" in cell.metadata.get("mystnb", {})
+    ]
+    lost = [str(i) for i in promised if not _has_image(after.cells[i])]
+    if lost:
+        return f"{name}: no image from the cells with a figure's caption, {', '.join(lost)}"
+    if any(map(_has_image, before.cells)) and not any(map(_has_image, after.cells)):
+        return f"{name}: drew nothing, but had images: clear its outputs if that is meant"
+    return ""
+
+
 async def _watch_memory(pid: int, peak: list[float]) -> None:
     """Keep in `peak[0]` the most memory, in MB, that a kernel and its children held together."""
     with suppress(psutil.Error):
@@ -127,7 +149,8 @@ def _describe(name: str, index: int, error: Exception, counts: int) -> str:
 
 async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
     """Run one notebook from scratch in a kernel of its own."""
-    notebook = forget_outputs(read(path))
+    before = read(path)
+    notebook = forget_outputs(copy.deepcopy(before))
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,
@@ -155,6 +178,7 @@ async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
             watch.cancel()
             with suppress(asyncio.CancelledError):
                 await watch
+    failure = failure or lost_figures(path.name, before, notebook)
     if not failure and peak[0] > MEMORY_LIMIT:
         failure = f"{path.name}: took {peak[0]:.0f} MB of memory, at most {MEMORY_LIMIT} allowed"
     seconds = time.perf_counter() - start

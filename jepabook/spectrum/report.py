@@ -133,13 +133,15 @@ def _summary(spectrum, prediction):
 
 def save_figure(path, spectrum, prediction):
     """Draw `draw` into a file."""
-    from matplotlib import rc_context
+    from matplotlib import rc_context, rcdefaults, rcParams
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from jepabook.figures import STYLE
 
-    with rc_context(STYLE):
+    with rc_context():
+        rcdefaults()  # a user's settings, of TeX say, are for figures of their own
+        rcParams.update(STYLE)
         figure = Figure(figsize=(9.0, 4.2))
         FigureCanvasAgg(figure)
         draw(figure.subplots(1, 2), spectrum, prediction)
