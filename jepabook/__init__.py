@@ -3,6 +3,8 @@
 Needs numpy and scipy only; `jepabook.claims` also needs the extra ``symbolic``.
 """
 
+__version__ = "0.1.0"
+
 from jepabook import clock, critical_time, dynamics, features, generative, lerch, objectives
 from jepabook.features import FeatureSpectrum
 from jepabook.objectives import JEPA, MAE

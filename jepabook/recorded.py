@@ -21,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jepabook import __version__
+
 FACTS = "facts"
 RESERVED = (FACTS, "file", "allow_pickle")  # the latter two are NumPy's own
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -135,16 +137,39 @@ def provenance(seed, started, device="cpu"):
     -------
     dict
     """
-    packages = ("jepabook", "numpy", "scipy", "torch")
     return {
         "command": " ".join(["python", *_command()]),
         "seed": seed,
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in packages if find_spec(name)},
+        "versions": versions("jepabook", "numpy", "scipy", "torch"),
         "device": str(device),
         "wall_seconds": round(time.time() - started, 1),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def versions(*packages):
+    """The versions of Python and of those of the packages that are there, "unknown" if need be.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    found = {"python": platform.python_version()}
+    return found | {name: _version(name) for name in packages if find_spec(name)}
+
+
+def _version(name):
+    """What the installation of a package says, or the package; never an error.
+
+    This package is asked itself: it may be a copy beside the one that is installed, or instead.
+    """
+    if name == __package__:
+        return __version__
+    try:
+        told = metadata.version(name)
+    except (metadata.PackageNotFoundError, KeyError):
+        told = None
+    return told or str(getattr(sys.modules.get(name), "__version__", "unknown"))
 
 
 def _command():

@@ -1,4 +1,4 @@
-"""Environments made with pip, each in a folder of its own, and what runs in them: for tests."""
+"""Environments made with pip, each in a folder of its own, what runs there, and git: for tests."""
 
 import os
 import shutil
@@ -43,6 +43,21 @@ def environment_of(home):
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "IPYTHONDIR": str(home / "ipython"),
     }
+
+
+def git(folder, *words):
+    """What git says in a folder, whatever settings the user has; a copy may come without git."""
+    if shutil.which("git") is None:
+        pytest.skip("there is no git, so there is no repository to try")
+    env = surroundings.clean(os.environ) | {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_SYSTEM": os.devnull,
+        "GIT_COMMITTER_DATE": "2026-01-02T23:30:00-0500",
+    }
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.test", *words]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def texts(path):

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 import yaml
-from environments import copy_of_repository, environment_of, make, texts
+from environments import copy_of_repository, environment_of, git, make, texts
 from nbformat.v4 import new_code_cell
 
 from tools import colab
@@ -50,14 +50,6 @@ def configured(folder, text):
 
 def naming(url=URL, branch="main"):
     return yaml.safe_dump({"repository": {"url": url, "branch": branch}})
-
-
-def git(folder, *arguments):
-    command = ["git", *"-c user.name=A -c user.email=a@b.test".split(), *arguments]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 class TestCopies:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+import types
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+import jepabook
 from jepabook import recorded
 
 NUMBERS = st.sampled_from(["f4", "f8", "i8", "u1", "?", "c16"])
@@ -236,6 +238,7 @@ def test_the_digest_of_a_file_is_that_of_its_array_and_takes_no_memory(tmp_path,
 
 PROGRAM = """
 import json, time
+import jepabook
 from jepabook import recorded
 print(json.dumps(recorded.provenance(7, time.time() - 2.0, "cpu, 1 thread")))
 """
@@ -271,3 +274,20 @@ def test_provenance_has_every_field_and_no_path_of_the_machine(tmp_path):
         time.strptime(facts["date"], "%Y-%m-%d")
         assert str(tmp_path.parent) not in json.dumps(facts)
         assert str(Path.home()) + os.sep not in json.dumps(facts)
+
+
+def test_versions_are_told_of_copies_that_are_not_installed(monkeypatch):
+    def missing(name):
+        raise recorded.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(recorded.metadata, "version", missing)
+    found = recorded.versions("jepabook", "numpy", "pytest", "no_such_package")
+    assert found.pop("python") and found == {
+        "jepabook": jepabook.__version__,
+        "numpy": np.__version__,
+        "pytest": pytest.__version__,
+    }
+    monkeypatch.setattr(recorded.metadata, "version", lambda name: None)  # damaged
+    monkeypatch.setitem(sys.modules, "this", types.ModuleType("this"))
+    sys.modules["this"].__spec__ = "found"
+    assert recorded.versions("this")["this"] == "unknown"

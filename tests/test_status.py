@@ -8,22 +8,17 @@ import sys
 
 import nbformat
 import pytest
+from environments import git
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from jepabook import claims
 from tools import book, measured, notebooks, provenance, stages, status
 from tools.notebooks import ROOT
 
-WHO = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
 SUITE = (
     '<testsuites><testsuite name="pytest" tests="{}" failures="{}" errors="0" skipped="2" '
     'time="{}" timestamp="2026-01-02T10:{}:00.000000+00:00" hostname="here"/></testsuites>'
 )
-
-
-def git(folder, *words):
-    env = os.environ | {"GIT_COMMITTER_DATE": "2026-01-02T23:30:00-0500"}
-    subprocess.run(["git", *WHO, *words], cwd=folder, env=env, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -70,6 +65,32 @@ class TestFooter:
         (tmp_path / "copy").mkdir()
         git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "not ours")
         assert provenance.commit_of(tmp_path / "copy") is None
+
+    def test_a_copy_inside_a_clone_of_the_book_names_no_commit(self, clone, monkeypatch):
+        copy = clone / "_build" / "copy"
+        for folder in (copy / "jepabook", copy / "_build" / "source"):
+            folder.mkdir(parents=True)
+        (copy / "_toc.yml").write_text("root: index\n")
+        assert provenance.commit_of(copy / "_build" / "source") is None
+        git(copy, "init", "--quiet")
+        assert provenance.commit_of(copy) is None
+        git(copy, "commit", "--quiet", "--allow-empty", "--message", "the copy is not in it")
+        assert provenance.commit_of(copy) is None
+
+    def test_a_hook_of_another_repository_changes_nothing(self, clone, tmp_path, monkeypatch):
+        git(tmp_path, "init", "--quiet", "other")
+        git(tmp_path / "other", "commit", "--quiet", "--allow-empty", "--message", "not ours")
+        here = provenance.commit_of(clone)
+        monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+        monkeypatch.setenv("GIT_WORK_TREE", str(clone))
+        assert here is not None and provenance.commit_of(clone) == here
+
+    @pytest.mark.parametrize("program", ["exit 128", "printf 'caf\\351\\n'", "exit 0"])
+    def test_a_git_that_fails_is_none(self, clone, tmp_path, monkeypatch, program):
+        (tmp_path / "git").write_text(f"#!/bin/sh\n{program}\n")
+        (tmp_path / "git").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert provenance.commit_of(clone) is None
 
     def test_no_git_at_all(self, clone, monkeypatch):
         monkeypatch.setenv("PATH", "")

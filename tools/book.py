@@ -32,7 +32,7 @@ def source_files(root: Path = ROOT) -> list[Path]:
     files = [root / name for name in SOURCES[:2]]
     for name in SOURCES[2:]:
         files += [path for path in (root / name).rglob("*") if path.is_file()]
-    return sorted(path for path in files if not CACHES & set(path.parts))
+    return sorted(path for path in files if not CACHES & set(path.relative_to(root).parts))
 
 
 def fingerprint(root: Path = ROOT) -> str:

@@ -10,7 +10,6 @@ import html as htmllib
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +21,7 @@ from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, Page, sync_playwright
 from pypdf import PdfReader
 
+from jepabook import __version__
 from tools import audit
 from tools.book import BuildFailed, build_of, fingerprint, make_site
 from tools.notebooks import ROOT
@@ -331,10 +331,9 @@ def make_pdf(root: Path) -> Path:
     html, out = root / "_build" / "html", root / "_build" / "jepabook.pdf"
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     below = [
         f"{config['author']}, {config['copyright']}",
-        f"Edition {project['version']}. Text and figures: CC BY 4.0. Code: MIT.",
+        f"Edition {__version__}. Text and figures: CC BY 4.0. Code: MIT.",
         config["repository"]["url"],
     ]
     book = whole(html, toc, config["title"], ABOUT, [line for line in below if line])

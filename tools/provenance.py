@@ -1,11 +1,12 @@
 """Where a page comes from: commit, date and versions, in the words of its footer."""
 
 import os
-import platform
 import subprocess
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
+
+from jepabook import recorded
+from tools import surroundings
 
 # what a page is made of, relative to the root of the repository
 SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks", "jepabook", "pyproject.toml")
@@ -23,7 +24,8 @@ class Commit:
 
 def _git(folder: Path, *words: str) -> str | None:
     """What git says, or None where there is no git, no repository or no commit."""
-    env = os.environ | {"TZ": "UTC", "GIT_OPTIONAL_LOCKS": "0"}
+    # not of the repository that a hook of git is run for: GIT_DIR and its like are not kept
+    env = surroundings.clean(os.environ) | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *words],
@@ -31,6 +33,7 @@ def _git(folder: Path, *words: str) -> str | None:
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
+            errors="surrogateescape",  # of a file's name
             env=env,
         )
     except OSError:
@@ -41,27 +44,27 @@ def _git(folder: Path, *words: str) -> str | None:
 def commit_of(folder: Path) -> Commit | None:
     """The commit of the clone of this book that `folder` lies in; None where it lies in none.
 
-    A copy without history inside some other repository has no commit.
+    A copy without history has no commit, whatever repository is around it: one of this book, say.
     """
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    if not top or not (Path(top) / "jepabook").is_dir() or not (Path(top) / "_toc.yml").is_file():
+    folder = folder.resolve()
+    around = (one for one in (folder, *folder.parents) if (one / "jepabook").is_dir())
+    root = next((one for one in around if (one / "_toc.yml").is_file()), None)
+    if root is None or _git(root, "rev-parse", "--show-prefix") != "":  # of a folder within
         return None
-    told = _git(folder, "show", "-s", "--date=format-local:%Y-%m-%d", "--format=%h %cd", "HEAD")
-    if not told:
+    if not _git(root, "ls-tree", "HEAD", "_toc.yml"):  # a repository of something else
         return None
-    changes = _git(Path(top), "status", "--porcelain", "--", *SOURCES)
+    told = _git(root, "show", "-s", "--date=format-local:%Y-%m-%d", "--format=%h %cd", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", *SOURCES)
+    if not told or changes is None:
+        return None
     return Commit(*told.split(), changed=bool(changes))
 
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that a page names; what is missing is left out."""
-    found = {"Python": platform.python_version()}
-    for name, package in PACKAGES.items():
-        try:
-            found[name] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = recorded.versions(*PACKAGES.values())
+    named = {"Python": "python"} | PACKAGES
+    return {name: found[package] for name, package in named.items() if package in found}
 
 
 def words(commit: Commit | None, found: dict[str, str]) -> str:

@@ -8,17 +8,15 @@ Face hub. FOLDER then holds ``pixels.npy`` (memory-mapped when it is read), ``la
 import argparse
 import datetime
 import os
-import platform
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from jepabook import _validate
+from jepabook import _validate, recorded
 from jepabook.vision import files, sources, stored
 from jepabook.vision.decoding import Skipped, decoded, quiet
 
@@ -72,7 +70,7 @@ def convert(
         In one line, with the file: nothing to read, a damaged parquet file, a folder of something
         else, one that another process fills, no room on the disk, no image that can be used.
     """
-    from PIL import ImageFile, features
+    from PIL import ImageFile, __version__, features
 
     size = _validate.integer("size", size)
     test_every = _validate.integer("test_every", test_every, least=0)
@@ -84,7 +82,7 @@ def convert(
         raise ValueError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES must be False, got True")
     images = sources.source(source, split)
     jpeg = features.version("libjpeg_turbo") or features.version("jpg")
-    decoder = {"pillow": metadata.version("pillow"), "jpeg": jpeg}
+    decoder = {"pillow": __version__, "jpeg": jpeg}
     identity = {"source": images.facts, "size": size, "test_every": test_every, "decoder": decoder}
     with files.alone(folder):
         facts = stored.facts_of(folder)
@@ -107,8 +105,7 @@ def convert(
                 "name": images.name,
                 "labelled": images.labelled,
                 "classes": images.classes,
-                "versions": {"python": platform.python_version()}
-                | {name: metadata.version(name) for name in ("jepabook", "numpy", "pillow")},
+                "versions": recorded.versions("jepabook", "numpy") | {"pillow": __version__},
                 "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             }
         )
