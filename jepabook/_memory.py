@@ -25,7 +25,7 @@ def free():
 
 def _of_system():
     try:
-        told = dict(line.split(":") for line in _INFO.read_text().splitlines())
+        told = dict(line.split(":") for line in _INFO.read_text(encoding="utf-8").splitlines())
         return 1024 * int(told["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
         pass
@@ -54,7 +54,7 @@ def _of_limits():
     most = resource.getrlimit(resource.RLIMIT_AS)[0] if resource else -1
     if resource and most != resource.RLIM_INFINITY:
         try:
-            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
             yield most - pages * os.sysconf("SC_PAGE_SIZE")
         except (OSError, ValueError):
             yield most

@@ -87,7 +87,7 @@ class Death:
         if self.spared < 0:
             folder, self.folder = self.folder, None
             if event == "open" and set(how[0] or "") & set("wa+"):
-                with open(path, "a") as file:
+                with open(path, "a", encoding="utf-8") as file:
                     file.write('{"step": 1')  # it dies in the middle of writing
             self.folder = folder
             raise Killed

@@ -28,7 +28,11 @@ def peak_mb(pid: int) -> float:
     """The most memory that a process has held so far, in MB, as far as the system tells."""
     status = Path(f"/proc/{pid}/status")
     if status.is_file():
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        lines = dict(
+            line.split(":", 1)
+            for line in status.read_text(encoding="utf-8").splitlines()
+            if ":" in line
+        )
         if "VmHWM" in lines:
             return int(lines["VmHWM"].split()[0]) / 1024
     return psutil.Process(pid).memory_info().rss / 2**20

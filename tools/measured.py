@@ -25,7 +25,7 @@ def write_whole(path: Path, facts: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(facts, indent=1, sort_keys=True) + "\n")
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)

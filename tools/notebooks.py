@@ -79,7 +79,7 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a notebook; a file that would not change is left alone."""
     text = nbformat.writes(notebook) + "\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def strip_volatile(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -35,7 +35,11 @@ def device() -> str:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        models = [
+            line
+            for line in info.read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ]
         name = models[0].partition(":")[2].strip() if models else name
     memory = psutil.virtual_memory().total / 2**30
     return f"{os.cpu_count()} cores ({name}), {memory:.0f} GB of memory, {platform.system()}"

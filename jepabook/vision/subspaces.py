@@ -170,7 +170,7 @@ def project(subspaces, pixels, which, block=1024):
 def free_memory():
     """Bytes of memory that the system can still give; where it does not tell, all it has."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         told = dict(line.split(":") for line in lines)
         return 1024 * int(told["MemAvailable"].split()[0])
     except (OSError, KeyError):
