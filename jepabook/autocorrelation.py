@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.linalg import null_space
 
 from jepabook import _validate, critical_time, dynamics
+from jepabook._canonical import complement
 from jepabook.generative import Frames
 
 
@@ -60,13 +60,14 @@ def components(world):
 def basis(world):
     """Orthonormal columns (d, d) along which a world is diagonal, in the order of `components`.
 
-    The images, then any basis of what is left of the first region, of the second, and so on.
+    The images, then what is left of the first region, of the second, and so on. Any basis of
+    what is left would do; the one chosen is the same on every machine.
     """
     images = world.images / np.linalg.norm(world.images, axis=1, keepdims=True)
     rest = []
     for a, image in enumerate(images):
         inside = world.region == a
-        rest.append(np.eye(len(image))[:, inside] @ null_space(image[None, inside]))
+        rest.append(np.eye(len(image))[:, inside] @ complement(image[inside]))
     return np.column_stack([images.T, *rest])
 
 

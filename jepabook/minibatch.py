@@ -102,6 +102,12 @@ class GaussianViews(Minibatches):
     b Q' is standard normal and independent of A. So min(n, d) columns in place of n give
     covariances of exactly the same law.
 
+    On CPUs a seed gives the same draws on every machine, to rounding. F and N are unique: the
+    Cholesky factor, the symmetric root. Uniform and normal numbers take one path. The chi^2 are
+    Marsaglia and Tsang's, by rejection, decided in float64 whatever the `dtype`: rounding moves
+    the logarithm of a uniform number and its bound by less than 1e-13 for n <= 4096, so that two
+    machines disagree on one draw in 5e12 at most. All recorded runs together draw 1.3e8.
+
     Parameters
     ----------
     sigma_xx, sigma_yx, sigma_yy : arrays, all (d, d) or all (S, d, d)
@@ -138,7 +144,7 @@ class GaussianViews(Minibatches):
             raise ValueError(f"draw must be one of {self.DRAWS}, got {draw!r}")
         check_dtype(dtype)
         batch = _validate.integer("batch", batch)
-        seed = _validate.integer("seed", seed, least=0)
+        seed = _validate.seed(seed)
         xx, yx, yy = _streams(
             torch.float64, device, sigma_xx=sigma_xx, sigma_yx=sigma_yx, sigma_yy=sigma_yy
         )
@@ -163,7 +169,7 @@ class GaussianViews(Minibatches):
         like = {"dtype": self.dtype, "device": self.device, "generator": self._generator}
         a, b = torch.randn(self._shape, **like), torch.randn(self._shape, **like)
         if self.draw == "wishart":
-            # the sampler behind torch.distributions.Gamma, which takes no generator
+            # what torch.distributions.Gamma draws with, but that takes no generator
             gamma = torch._standard_gamma(self._half_freedom, generator=self._generator)
             a.tril_(-1).diagonal(dim1=-2, dim2=-1).copy_((2 * gamma).sqrt_())
         to_x, to_y, to_noise = self._maps
@@ -199,7 +205,7 @@ class Pairs(Minibatches):
             raise ValueError(f"x and y must both have shape (n, d), got {x.shape} and {y.shape}")
         batch = _validate.integer("batch", batch)
         streams = _validate.integer("streams", streams)
-        seed = _validate.integer("seed", seed, least=0)
+        seed = _validate.seed(seed)
         self._views = torch.as_tensor(np.stack([x, y]), dtype=dtype, device=device)
         super().__init__(streams, x.shape[1], batch, seed, dtype, self._views.device)
         self._identity = f"pairs {batch} {seed} {streams} {dtype} {recorded.digest(x, y)}"
@@ -260,7 +266,12 @@ def _repeat(streams, product):
 
 
 def _square_root(matrix, scale):
-    """A square root of a positive semidefinite matrix, up to rounding relative to `scale`."""
+    """The symmetric square root of positive semidefinite matrices (S, d, d).
+
+    It is unique, as eigenvectors are not: any root gives the law, this one also the same draws
+    whatever LAPACK computes it. `scale` (S, d, d) is what `matrix` is a small difference of:
+    eigenvalues within its rounding are 0, lest their roots, 1e-8 of it, be drawn.
+    """
     if torch.equal(matrix, matrix.diagonal(dim1=-2, dim2=-1).diag_embed()):
         values, vectors = matrix.diagonal(dim1=-2, dim2=-1), None
     else:
@@ -270,5 +281,6 @@ def _square_root(matrix, scale):
             "sigma_yy must be at least sigma_yx sigma_xx^-1 sigma_xy, "
             f"got a difference with eigenvalue {values.min():.3g}"
         )
-    roots = values.clamp(min=0).sqrt()
-    return roots.diag_embed() if vectors is None else vectors * roots[..., None, :]
+    rounding = 8 * matrix.shape[-1] * torch.finfo(matrix.dtype).eps * scale.abs().amax((-2, -1))
+    roots = values.where(values > rounding[:, None], 0).sqrt()
+    return roots.diag_embed() if vectors is None else (vectors * roots[:, None]) @ vectors.mT

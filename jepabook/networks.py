@@ -65,7 +65,7 @@ def initial_weights(
     shape = (layers, _validate.integer("count", count), width, width)
     gain = _validate.number("gain", gain, _validate.positive)
     minibatch.check_dtype(dtype)
-    generator = torch.Generator().manual_seed(_validate.integer("seed", seed, least=0))
+    generator = torch.Generator().manual_seed(_validate.seed(seed))
     if kind == "uniform":
         unit = torch.rand(shape, generator=generator, dtype=dtype).mul_(2).sub_(1)
         weights = unit * (gain * (3 / width) ** 0.5)

@@ -11,6 +11,7 @@ from scipy.linalg import hadamard
 from scipy.optimize import brentq, minimize_scalar
 
 from jepabook import _validate, dynamics, matrix_flow
+from jepabook._canonical import pointed
 from jepabook.generative import Features, RandomMasks, masked_covariances
 
 
@@ -55,7 +56,8 @@ def features(covariance, visible, tolerance=1e-9):
     Returns
     -------
     generative.Features
-        d of them, as orthonormal rows, the largest lam first.
+        d of them, as orthonormal rows, largest entry positive, the largest lam first. Of those
+        that share lam and sigma^2 only the space that they span has a meaning.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def features(covariance, visible, tolerance=1e-9):
             f"got {variance[i]:.6g} and {variance[j]:.6g} at pixels {i} and {j}"
         )
     # of commuting matrices a generic combination has no other eigenvectors than the joint ones
-    _, vectors = np.linalg.eigh(covariance + np.pi * np.diag(variance))
+    vectors = pointed(np.linalg.eigh(covariance + np.pi * np.diag(variance))[1])
     lam, sigma_squared = (
         np.einsum("ik,ij,jk->k", vectors, matrix, vectors) for matrix in (sigma_yx, sigma_xx)
     )

@@ -28,7 +28,7 @@ class ConsecutiveFrames(minibatch.Minibatches):
         minibatch.check_dtype(dtype)
         batch = _validate.integer("batch", batch)
         streams = _validate.integer("streams", streams)
-        seed = _validate.integer("seed", seed, least=0)
+        seed = _validate.seed(seed)
         self._images = torch.tensor(world.images, dtype=dtype, device=device)
         super().__init__(streams, len(world.region), batch, seed, dtype, self._images.device)
         amplitude = world.noise[world.region]

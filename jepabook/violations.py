@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import ortho_group
 
 from jepabook import _ode, _validate, clock, features, learning_order
+from jepabook._canonical import pointed
 
 #: Layers of the encoder in `task`.
 DEPTH = 4
@@ -202,11 +203,11 @@ def joint_basis(sigma_xx, sigma_yx):
     """Unit columns u_i in whose coordinates both symmetric covariances are diagonal.
 
     They are the right eigenvectors of Sigma_yx Sigma_xx^-1, with the generalised eigenvalues of
-    (Sigma_yx, Sigma_xx) as eigenvalues, in increasing order.
+    (Sigma_yx, Sigma_xx) as eigenvalues, in increasing order; the largest entry is positive.
     """
     _, vectors = eigh(sigma_yx, sigma_xx)
     basis = sigma_xx @ vectors
-    return basis / np.linalg.norm(basis, axis=0)
+    return pointed(basis / np.linalg.norm(basis, axis=0))
 
 
 def candidate_bases(sigma_xx, sigma_yx, share):
@@ -222,11 +223,11 @@ def candidate_bases(sigma_xx, sigma_yx, share):
     Returns
     -------
     dict of str to ndarray (d, d)
-        For each of `CANDIDATES` unit columns: the eigenvectors of Sigma_yx, of Sigma_xx and of
-        Sigma_yx - share Sigma_xx, and the `joint_basis`.
+        For each of `CANDIDATES` unit columns with a positive largest entry: the eigenvectors of
+        Sigma_yx, of Sigma_xx and of Sigma_yx - share Sigma_xx, and the `joint_basis`.
     """
     symmetric = (sigma_yx, sigma_xx, sigma_yx - share * sigma_xx)
-    bases = [np.linalg.eigh(matrix)[1] for matrix in symmetric]
+    bases = [pointed(np.linalg.eigh(matrix)[1]) for matrix in symmetric]
     return dict(zip(CANDIDATES, [*bases, joint_basis(sigma_xx, sigma_yx)], strict=True))
 
 

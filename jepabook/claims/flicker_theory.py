@@ -223,7 +223,7 @@ def deviation(objective, image, depth, epsilon, frames, shuffled):
     r"+b^2V_{\sigma\sigma}}{(\lambda-b\sigma^2)^2}dt\big]^{1/2}$, "
     r"$b=w^{3-q}$, $V$ the long-run covariance of the estimates, $\nu$ frames in a unit of time. "
     r"(First order, small learning rate; at $L=3$ measured within 20 %; on shuffled pairs, where "
-    r"JEPA's image 1 scatters a third more, within 35 %.)",
+    r"JEPA's image 1 scatters a fifth more, within 35 %.)",
     methods="E",
     verdict=HOLDS,
     chapter=f"{CHAPTER}#on-the-stream",

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jepabook._canonical import pointed
+
 ANGLES = np.pi / 8 * np.array([1, 3, 5, 7])
 TURNS, LEAST_GAIN = 12, 0.01
 
@@ -34,12 +36,6 @@ def common_basis(sigma_xx, sigma_yx, machine):
             best, most = basis, diagonal
     best = machine.numpy(_turned(best, scaled, machine))
     return pointed(best[:, np.argsort(-along(best, sigma_yx), kind="stable")])
-
-
-def pointed(directions):
-    """Columns (d, k), each with the sign that makes its largest entry positive."""
-    largest = directions[np.abs(directions).argmax(0), np.arange(directions.shape[1])]
-    return directions * np.sign(largest)
 
 
 def _turned(basis, matrices, machine):

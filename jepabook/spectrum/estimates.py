@@ -12,6 +12,7 @@ import scipy.linalg
 from scipy import stats
 
 from jepabook import _validate
+from jepabook._canonical import pointed
 from jepabook.spectrum import reading
 from jepabook.spectrum.backend import backend
 from jepabook.spectrum.basis import along, common_basis, symmetric
@@ -120,10 +121,10 @@ class Spectrum:
         rho : ndarray (d,)
             Falling.
         directions : ndarray (d, d)
-            Columns v_i of length 1, not orthogonal to each other.
+            Columns v_i of length 1, largest entry positive, not orthogonal to each other.
         """
         values, vectors = scipy.linalg.eigh(symmetric(self.sigma_yx), self.sigma_xx)
-        return values[::-1], (vectors / np.linalg.norm(vectors, axis=0))[:, ::-1]
+        return values[::-1], pointed(vectors / np.linalg.norm(vectors, axis=0))[:, ::-1]
 
 
 def estimate(

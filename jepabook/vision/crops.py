@@ -69,7 +69,8 @@ def cut(images, size, count, rng, split="train", largest=None):
         image = regions[which]
         top, left = int(y[row] * (len(image) - s + 1)), int(x[row] * (image.shape[1] - s + 1))
         pixels[row] = shrunk(Image.fromarray(image[top : top + s, left : left + s]), size)
-    scale = np.floor(BINS_PER_OCTAVE * np.log2(side / size)).astype(np.int64)
+    # the exponent, not a logarithm: at a side of exactly 2 or 4 sizes rounding would decide
+    scale = np.frexp((side / size) ** BINS_PER_OCTAVE)[1].astype(np.int64) - 1
     return pixels, photograph, scale
 
 

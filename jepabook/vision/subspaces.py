@@ -16,8 +16,8 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from jepabook import _validate
+from jepabook._canonical import pointed
 from jepabook.spectrum.backend import backend
-from jepabook.spectrum.basis import pointed
 from jepabook.spectrum.moments import Gram
 
 WHICH = ("full", "top", "bottom")
