@@ -16,7 +16,7 @@ CONSTRAINTS ?= constraints.txt
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book site pdf test check measure links colab lab execute benchmark clean install
+.PHONY: help book site pdf test check portable measure links colab lab execute benchmark clean install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ test: $(STAMP) ## lint, unit tests, notebooks against their outputs, strict site
 
 check: $(STAMP) ## the quick part: lint and the unit tests that make no environment and open no browser
 	@$(RUN) -m tools.stages --jobs $(JOBS) --quick
+
+portable: $(STAMP) ## for authors: notebooks and recorded beginnings under other arithmetic (other kernels, one and two threads)
+	@$(RUN) -m tools.portable --jobs $(JOBS)
 
 measure: book test ## for authors: record what `make book` and `make test` take, for the status page
 	@$(RUN) -m tools.speed

@@ -158,3 +158,14 @@ def test_the_stages_are_those_that_the_readme_names_and_the_quick_ones_are_among
     assert [stage.name for stage in stages.stages(jobs=2, quick=True)] == names[:3]
     tested = {path.stem for path in (ROOT / "tests").glob("test_*.py")}
     assert set(stages.BROWSER_TESTS) <= tested
+
+
+def test_a_stage_s_own_variables_reach_its_program_beside_those_that_all_get(monkeypatch):
+    monkeypatch.setenv("MKL_CBWR", "the user's")
+    due = {"MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "2", "TZ": "UTC"}
+    program = f"import os; assert os.environ.items() >= {due}.items()"
+    stage = Stage(
+        "one", ("-c", program), environment={"MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "2"}
+    )
+    assert stages.run(stage).verdict == "passed"
+    assert stages.run(Stage("one", ("-c", program))).verdict == "failed"

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tools import measured, surroundings
@@ -33,12 +34,16 @@ PYTEST = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A program: what follows `python`, its JUnit file, and the stage that it cannot do without."""
+    """A program: what follows `python`, its JUnit file, and the stage that it cannot do without.
+
+    `environment` is set beside what every program of the book gets.
+    """
 
     name: str
     command: tuple[str, ...]
     report: Path | None = None
     needs: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,17 +58,21 @@ class Outcome:
     seconds: float = 0.0
 
 
+NBVAL = tuple("--dist=loadscope -p tools.kernel_memory --nbval --nbval-current-env".split())
+
+
+def tests(jobs: int, name: str, report: str, *arguments: str, needs: str = "", **environment: str):
+    """A stage in which pytest runs."""
+    file = ROOT / measured.FOLDER / f"{report}.xml"
+    command = (*"-m pytest -c pyproject.toml -n".split(), str(jobs), f"--junitxml={file}")
+    return Stage(name, (*command, *arguments), file, needs, environment)
+
+
 def stages(jobs: int, quick: bool = False) -> list[Stage]:
     """All stages; or the quick ones, which make no environment, no site and need no browser."""
-
-    def pytest(name: str, report: str, *arguments: str, needs: str = "") -> Stage:
-        file = ROOT / measured.FOLDER / f"{report}.xml"
-        command = (*"-m pytest -c pyproject.toml -n".split(), str(jobs), f"--junitxml={file}")
-        return Stage(name, (*command, *arguments), file, needs)
-
+    pytest = partial(tests, jobs)
     browser = [f"tests/{name}.py" for name in BROWSER_TESTS]
     package = ("--dist=loadscope", "tests", *(f"--ignore={path}" for path in browser))
-    nbval = "--dist=loadscope -p tools.kernel_memory --nbval --nbval-current-env notebooks".split()
     lint = [
         Stage("lint", tuple("-m ruff check --config pyproject.toml .".split())),
         Stage("format", tuple("-m ruff format --check --config pyproject.toml .".split())),
@@ -73,7 +82,7 @@ def stages(jobs: int, quick: bool = False) -> list[Stage]:
     return [
         *lint,
         pytest("package", "test-package", *package),
-        pytest("notebooks", "test-notebooks", *nbval),
+        pytest("notebooks", "test-notebooks", *NBVAL, "notebooks"),
         Stage("site", tuple("-m tools.book site".split())),
         pytest("browser", "test-site", *browser, needs="site"),
     ]
@@ -117,7 +126,7 @@ def run(stage: Stage) -> Outcome:
     """Run a stage in `surroundings.clean`. Ctrl-C ends all that the stage started."""
     started = time.monotonic()
     command = [sys.executable, *stage.command]
-    env = surroundings.clean(os.environ)
+    env = surroundings.clean(os.environ) | stage.environment
     # a group of its own: Ctrl-C reaches it once, from here
     process = subprocess.Popen(
         command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, process_group=0
@@ -181,8 +190,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
         (one.name, one.passed, one.failed, one.skipped, duration(one.seconds), one.verdict)
         for one in outcomes
     ]
+    width = max(len(str(row[0])) for row in [head, *rows])
     lines = [
-        f"{name:10} {passed:>7} {failed:>7} {skipped:>8} {time:>12}  {verdict}".rstrip()
+        f"{name:{width}} {passed:>7} {failed:>7} {skipped:>8} {time:>12}  {verdict}".rstrip()
         for name, passed, failed, skipped, time, verdict in [head, *rows]
     ]
     sums = {
@@ -192,22 +202,32 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*lines, "", ", ".join(f"{n} {count}" for count, n in sums.items())])
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Run the stages of make test, then tell of all.")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--quick", action="store_true", help="those of make check")
-    arguments = parser.parse_args()
+def listen() -> None:
+    """Let other signals that end a program interrupt it, as Ctrl-C does."""
 
     def interrupt(*_) -> None:
         raise KeyboardInterrupt
 
     for other in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, interrupt)
-    outcomes = run_all(stages(arguments.jobs, arguments.quick))
-    print(f"\n{table(outcomes)}", flush=True)
+
+
+def status(outcomes: Sequence[Outcome]) -> int:
+    """The exit status of a program that ran these: 0 if all passed, 130 after Ctrl-C."""
     if any(outcome.verdict == INTERRUPTED for outcome in outcomes):
         return 130
     return int(any(outcome.verdict != PASSED for outcome in outcomes))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run the stages of make test, then tell of all.")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--quick", action="store_true", help="those of make check")
+    arguments = parser.parse_args()
+    listen()
+    outcomes = run_all(stages(arguments.jobs, arguments.quick))
+    print(f"\n{table(outcomes)}", flush=True)
+    return status(outcomes)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from tools.notebooks import ROOT
 from tools.stages import duration, test_round
 
 FILE = Path("book") / "status.json"
+PORTABLE = Path("book") / "portable.json"  # what `make portable` found
 MISSING = "not measured yet"
 ROUNDS = {
     "test-package": "of the package and the tools",
@@ -27,7 +28,17 @@ ROUNDS = {
 }
 
 
-NUMBERS = {"time", "peak memory", "number", "skipped", "kB", "usable after", "layout shift"}
+NUMBERS = {
+    "time",
+    "peak memory",
+    "number",
+    "passed",
+    "failed",
+    "skipped",
+    "kB",
+    "usable after",
+    "layout shift",
+}
 
 
 def device() -> str:
@@ -165,6 +176,19 @@ def test_counts(facts: dict, srcdir: Path) -> list[str]:
     return _table(("tests", "number", "skipped", "time"), rows)
 
 
+def portable(facts: dict, srcdir: Path) -> list[str]:
+    """What passed under other arithmetic, from the record of `make portable`."""
+    record = measured.read(srcdir / PORTABLE)
+    if not record:
+        return [f"Other arithmetic: {MISSING}."]
+    rows = [
+        (one["name"], one["passed"], one["failed"], duration(one["seconds"]), one["verdict"])
+        for one in record["outcomes"]
+    ]
+    table = _table(("under", "passed", "failed", "time", "verdict"), rows)
+    return [*table, "", *machine(record, srcdir), f"On {record['date']}."]
+
+
 def ledger(facts: dict, srcdir: Path) -> list[str]:
     """Claims and mutation checks, counted in the package that the page is built with."""
     from jepabook import claims
@@ -182,7 +206,7 @@ def ledger(facts: dict, srcdir: Path) -> list[str]:
 
 PARTS = {
     part.__name__.replace("_", "-"): part
-    for part in (machine, commands, notebooks, pages, test_counts, ledger)
+    for part in (machine, commands, notebooks, pages, test_counts, portable, ledger)
 }
 
 
