@@ -70,7 +70,7 @@ def test_a_stage_of_tests_is_judged_by_its_status_and_its_report(tmp_path, endin
     assert (outcome.passed, outcome.failed, outcome.skipped) == counts
 
 
-@pytest.mark.parametrize("text", ["<testsuites><testsuite name=", "<other/>"])
+@pytest.mark.parametrize("text", ["<testsuites><testsuite name=", "<other/>", "<testsuite/>"])
 def test_a_damaged_report_or_one_of_an_earlier_run_is_none(tmp_path, text):
     (outcome,) = stages.run_all([reporting(tmp_path, 0, text=text)])
     assert (outcome.verdict, outcome.passed) == ("ended without a report", 0)

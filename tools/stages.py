@@ -90,12 +90,13 @@ def stages(jobs: int, quick: bool = False) -> list[Stage]:
 
 def test_round(path: Path) -> dict:
     """Counts, seconds and start of the tests in a JUnit file; empty where there is no whole one."""
+    counts = ("tests", "failures", "errors", "skipped")
     try:
-        suite = next(ET.parse(path).getroot().iter("testsuite"))
-    except (FileNotFoundError, ET.ParseError, StopIteration):
+        (suite,) = ET.parse(path).getroot().iter("testsuite")
+        told = {name: int(suite.attrib[name]) for name in counts}
+        return told | {"seconds": float(suite.attrib["time"]), "started": suite.attrib["timestamp"]}
+    except (FileNotFoundError, ET.ParseError, ValueError, KeyError):
         return {}
-    told = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
-    return told | {"seconds": float(suite.get("time")), "started": suite.get("timestamp")}
 
 
 def judged(stage: Stage, status: int, seconds: float, interrupted: bool = False) -> Outcome:
