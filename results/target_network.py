@@ -31,8 +31,11 @@ LEARNING_RATE, STEPS, RECORDS = 0.2, 60_000, 300
 CHECKPOINTS = Path("_build/checkpoints/target_network")
 
 
-def runs(name, objective, lam, count, **options):
-    """Sizes (records, seeds, count, d) of every seed's start under `count` settings."""
+def runs(name, objective, lam, count, steps=None, **options):
+    """Times, and sizes (records, seeds, count, d) of every seed's start under `count` settings.
+
+    `steps` ends the training early; a `name` of None leaves no checkpoint.
+    """
     start = linear_net.initial_weights(
         "gaussian", SEEDS, DEPTH, WIDTH, GAIN, FIRST_SEED, dtype=torch.float64
     )
@@ -41,9 +44,11 @@ def runs(name, objective, lam, count, **options):
     settings = linear_net.settings(objective, weights, LEARNING_RATE, **options)
     source = minibatch.Population(*FeatureSpectrum(lam, RHO).covariances())
     record_at = np.unique(np.append(0, np.geomspace(1, STEPS, RECORDS).astype(int)))
-    checkpoint = CHECKPOINTS / f"{name}.npz"
+    steps = steps or STEPS
+    record_at = record_at[record_at <= steps]
+    checkpoint = CHECKPOINTS / f"{name}.npz" if name else None
     history = linear_net.train(
-        weights, settings, source, STEPS, record_at, checkpoint=checkpoint, checkpoint_every=5000
+        weights, settings, source, steps, record_at, checkpoint=checkpoint, checkpoint_every=5000
     )
     return LEARNING_RATE * record_at, history.sizes.reshape(len(record_at), SEEDS, count, WIDTH)
 
