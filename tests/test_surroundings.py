@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tools import surroundings
+from tools import book, notebooks, stages, surroundings
 from tools.notebooks import ROOT
 
 LEFT = {
@@ -105,3 +105,14 @@ def test_every_python_of_the_makefile_is_started_in_it():
     assert len(recipes) > 15
     for line in recipes:
         assert re.search(r"\$\(RUN\)|\$\(PY(THON)?\) -I |test -x \$\(PY\)", line), line
+
+
+@pytest.mark.parametrize("word", ["0", "-1", "", "two", "1.5", "²"])
+@pytest.mark.parametrize("module", [book, notebooks, stages])
+def test_a_number_of_jobs_that_is_none_is_refused(monkeypatch, capsys, module, word):
+    """No job at a time would wait for ever."""
+    what = ["site"] if module is book else []
+    monkeypatch.setattr(sys, "argv", ["make", *what, "--jobs", word])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert f"must be an integer of at least 1, got {word!r}" in capsys.readouterr().err

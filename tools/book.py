@@ -148,7 +148,7 @@ def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build the static site into _build/html.")
     parser.add_argument("what", choices=("book", "site"), help="run the notebooks first, or not")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     try:
         make_site(ROOT, execute=arguments.what == "book", jobs=arguments.jobs)

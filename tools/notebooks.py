@@ -221,7 +221,7 @@ def run_all(paths: list[Path], jobs: int) -> list[Run]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run notebooks in place, from scratch.")
     parser.add_argument("paths", nargs="*", type=Path, help="default: all that _toc.yml lists")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     try:
         paths = [path.resolve(strict=True) for path in arguments.paths] or in_toc()

@@ -195,7 +195,7 @@ def record(outcomes: Iterable[Outcome]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run under other arithmetic, then tell of all.")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     parser.add_argument("--tell", action="store_true", help="only say what computes as it is")
     arguments = parser.parse_args()
     if arguments.tell:

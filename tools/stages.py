@@ -222,7 +222,7 @@ def status(outcomes: Sequence[Outcome]) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run the stages of make test, then tell of all.")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     parser.add_argument("--quick", action="store_true", help="those of make check")
     arguments = parser.parse_args()
     listen()

@@ -10,6 +10,7 @@ the Makefile starts everything; `-I`, so that the environment outside has no say
 `--desk` first, Jupyter keeps the settings of its user, for JupyterLab.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -94,6 +95,13 @@ def clean(environ: Mapping[str, str], desk: bool = False) -> dict[str, str]:
     # the one that Python would use: TMPDIR may name a folder that is not there
     kept |= {name: tempfile.gettempdir() for name in ("TMPDIR", "TMP", "TEMP") if name in kept}
     return kept | FIXED | ({} if desk else OWN)
+
+
+def jobs(word: str) -> int:
+    """How many programs run at a time: what a command line says, JOBS of the Makefile."""
+    if not word.isascii() or not word.isdecimal() or not int(word):
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {word!r}")
+    return int(word)
 
 
 def main(arguments: list[str]) -> int:
