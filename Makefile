@@ -6,26 +6,36 @@ $(error run make in the clone's own folder, or as make -C FOLDER)
 endif
 
 PYTHON ?= python3
-PY := .venv/bin/python
-STAMP := .venv/.installed
+VENV ?= .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PIP_INSTALL := $(PY) -I -m pip install --quiet --disable-pip-version-check
 # Python in the book's own environment variables, whatever is in those outside
 RUN := $(PY) -I tools/surroundings.py
 JOBS ?= $(shell $(PYTHON) -I -c 'import os; print(os.cpu_count() or 1)')
-# the exact versions; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
-CONSTRAINTS ?= constraints.txt
+# the exact versions and hashes; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
+CONSTRAINTS ?= lock/all.txt
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book site pdf test check portable measure links colab lab execute benchmark clean install
+.PHONY: help book site pdf test check portable measure links colab lab execute benchmark clean install lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP) ## make .venv and fill it, once
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml $(wildcard lock/*.txt)
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jepabook needs Python 3.11 or newer: make PYTHON=python3.11")'
-	test -x $(PY) || $(PYTHON) -I -m venv .venv
-	$(PY) -I -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %) --editable '.[symbolic,vision,book,test]'
+	test -x $(PY) || $(PYTHON) -I -m venv $(VENV)
+ifneq ($(CONSTRAINTS),)
+	$(PIP_INSTALL) --no-deps --requirement $(CONSTRAINTS)
+	@# the CPU build if it is there already or pip finds it
+	$(PIP_INSTALL) --no-deps --requirement lock/torch-cpu.txt 2>/dev/null || $(PIP_INSTALL) --no-deps --requirement lock/torch.txt
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	$(PY) -I -m pip check
+else
+	$(PIP_INSTALL) --editable '.[symbolic,vision,book,test]'
+endif
 	@touch $@
 
 book: $(STAMP) ## run every notebook in a fresh kernel and build the site from the results
@@ -66,6 +76,11 @@ execute: $(STAMP) ## for authors: run notebooks in place (all of them, or NB=not
 
 benchmark: $(STAMP) ## time the package's hot paths
 	$(RUN) -m pytest benchmarks
+
+lock: $(STAMP) ## for authors: write lock/ from pyproject.toml (UPGRADE=1: the newest versions)
+	@test -x _build/uv/bin/python || $(PYTHON) -I -m venv _build/uv
+	@_build/uv/bin/python -I -m pip install --quiet --disable-pip-version-check --no-deps --requirement lock/uv.txt
+	@$(RUN) -m tools.lock --uv _build/uv/bin/uv $(UPGRADE:%=--upgrade)
 
 clean: ## remove what was built; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache .benchmarks .hypothesis

@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from packaging.markers import Marker
 
-from tools import surroundings
+from tools import lock, surroundings
 from tools.notebooks import ROOT, read
 
 OFFLINE = ("NewConnectionError", "NameResolutionError", "Network is unreachable")
@@ -17,6 +18,15 @@ def copy_of_repository(folder):
     """Copy what there is, committed or not."""
     unwanted = shutil.ignore_patterns(".*", "_build", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, folder, ignore=unwanted)
+
+
+def pinned():
+    """The locked versions for this Python and system, by the name that pip compares."""
+    return {
+        entry.name: entry.version
+        for entry in [*lock.locked("all"), *lock.locked("torch")]
+        if not entry.marker or Marker(entry.marker).evaluate()
+    }
 
 
 def make(home, *commands, cwd):

@@ -18,11 +18,11 @@ import tomllib
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from environments import copy_of_repository, environment_of, make, texts
+from environments import copy_of_repository, environment_of, make, pinned, texts
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import expect
 
-from tools import audit, book, colab, stages, surroundings
+from tools import audit, book, colab, lock, stages, surroundings
 from tools.notebooks import MEMORY_LIMIT, ROOT, read, strip_volatile, write
 
 ENVIRONMENT = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))
@@ -31,12 +31,6 @@ PYPI = {"pytorch-cpu": "torch"}  # conda's names, where they differ
 LAB = "03-where-training-ends.ipynb"  # sympy, SciPy and figures
 ALONE = "04-solving-the-dynamics.ipynb"  # mpmath and python-flint
 PATIENCE = 60_000  # milliseconds, for a machine that has other things to do
-
-
-def pins():
-    """The exact versions of `constraints.txt`, by the name that pip compares."""
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("==") for line in lines if "==" in line)
 
 
 def conda_pins():
@@ -49,20 +43,24 @@ class TestFiles:
         named = conda_pins()
         python = named.pop("python")
         assert set(named) == {"torch", "jupyterlab"}
-        assert named == {name: pins()[name] for name in named}
+        assert named == {name: pinned()[name] for name in named}
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         assert project["requires-python"] == f">={python}"
         assert set(ENVIRONMENT["channels"]) == {"conda-forge", "nodefaults"}
 
     def test_pip_adds_what_the_chapters_need_and_never_pytorch(self):
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        extras = project["optional-dependencies"]
-        (taken,) = re.findall(r"--editable '\.\[([\w,]+)\]'", POST_BUILD)
-        assert set(taken.split(",")) <= set(extras)
-        needed = "".join(line for name in taken.split(",") for line in extras[name])
-        assert "torch" not in needed and "jepabook[" not in needed
-        assert re.findall(r"--no-deps (\w+)", POST_BUILD) == ["torchdiffeq"]
-        assert {re.split("[<>=]", line)[0] for line in extras["torch"]} == {"torch", "torchdiffeq"}
+        taken = {entry.name for entry in lock.locked("binder")}
+        asked = [*lock.requirements(*lock.BINDER), *lock.requirements("torch"), *lock.BINDER_ALONE]
+        assert {re.split("[<>=]", line)[0] for line in asked} - taken == {"torch"}
+        assert {str(e) for e in lock.locked("binder")} <= {str(e) for e in lock.locked("all")}
+        assert (
+            "(python -m pip install --no-cache-dir --disable-pip-version-check --no-deps)"
+            in POST_BUILD
+        )
+        assert re.findall(r'"\${install\[@]}" (.*)', POST_BUILD) == [
+            "--requirement lock/binder.txt",
+            "--no-build-isolation --editable .",
+        ]
 
     def test_the_repository_is_one_on_github_or_none(self):
         settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
@@ -166,8 +164,9 @@ def binder(tmp_path_factory):
     home = tmp_path_factory.mktemp("binder")
     clone, python = home / "clone", home / "env" / "bin" / "python"
     copy_of_repository(clone)
-    lab = f"jupyterlab=={conda_pins()['jupyterlab']}"
-    pip = [python, *"-m pip install --quiet --constraint constraints.txt".split(), lab]
+    versions = "".join(f"{name}=={version}\n" for name, version in pinned().items())
+    (clone / "versions.txt").write_text(versions, encoding="utf-8")
+    pip = [python, *"-m pip install --quiet --constraint versions.txt jupyterlab".split()]
     make(home, pip, [clone / "binder" / "postBuild"], cwd=clone)
     return home
 
@@ -248,9 +247,9 @@ class TestEnvironment:
     def test_every_version_is_the_pinned_one(self, binder):
         listed = json.loads(said(binder, *"-m pip list --format json".split()))
         found = {re.sub("[._]", "-", row["name"].lower()): row["version"] for row in listed}
-        own = {name: found.pop(name, None) for name in ("jepabook", "pip", "setuptools")}
+        own = {name: found.pop(name, None) for name in ("jepabook", "pip")}
         assert own["jepabook"] and "torch" not in found and "torchdiffeq" in found
-        assert found == {name: pins().get(name) for name in found}
+        assert found == {name: pinned().get(name) for name in found}
 
     def test_whatever_is_imported_is_there(self, binder):
         program = (
