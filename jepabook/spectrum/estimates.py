@@ -34,7 +34,8 @@ class Spectrum:
         u' Sigma_yx u, its ratio to u' Sigma_xx u, and the latter, for each direction u. lam may
         be negative or indistinguishable from 0.
     directions : ndarray (d, d)
-        Columns u_i, orthonormal, largest entry positive.
+        Columns u_i, orthonormal, largest entry positive. Of features that are equal in both lam
+        and sigma_squared only the space that they span has a meaning.
     sigma_xx, sigma_yx : ndarrays (d, d)
         Covariances of the views about their means.
     lam_replicates, rho_replicates : ndarrays (replicates, d)
