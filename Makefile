@@ -6,26 +6,23 @@ $(error run make in the clone's own folder, or as make -C FOLDER)
 endif
 
 PYTHON ?= python3
-# these are set on the command line alone: what the environment has of such names is meant for others
-VENV := .venv
-NB :=
-UPGRADE :=
-# the exact versions and hashes; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
-CONSTRAINTS := lock/all.txt
-
+VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+UV := _build/uv/bin/uv
 PIP_INSTALL := $(PY) -I -m pip install --quiet --disable-pip-version-check
 # Python in the book's own environment variables, whatever is in those outside
 RUN := $(PY) -I tools/surroundings.py
 JOBS ?= $(shell $(PYTHON) -I -c 'import os; print(os.cpu_count() or 1)')
+# the exact versions and hashes; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
+CONSTRAINTS ?= lock/all.txt
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book site pdf test check portable measure links colab lab execute benchmark clean install lock
+.PHONY: help book site pdf test check portable measure links colab lab execute benchmark clean install lock aarch64
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP) ## make .venv and fill it, once
 $(STAMP): pyproject.toml $(wildcard lock/*.txt)
@@ -81,10 +78,16 @@ execute: $(STAMP) ## for authors: run notebooks in place (all of them, or NB=not
 benchmark: $(STAMP) ## time the package's hot paths
 	$(RUN) -m pytest benchmarks
 
-lock: $(STAMP) ## for authors: write lock/ from pyproject.toml (UPGRADE=1: the newest versions)
+$(UV): lock/uv.txt
 	@test -x _build/uv/bin/python || $(PYTHON) -I -m venv _build/uv
 	@_build/uv/bin/python -I -m pip install --quiet --disable-pip-version-check --no-deps --requirement lock/uv.txt
-	@$(RUN) -m tools.lock --uv _build/uv/bin/uv $(UPGRADE:%=--upgrade)
+	@touch $@
+
+lock: $(STAMP) $(UV) ## for authors: write lock/ from pyproject.toml (UPGRADE=1: the newest versions)
+	@$(RUN) -m tools.lock --uv $(UV) $(UPGRADE:%=--upgrade)
+
+aarch64: $(STAMP) $(UV) ## for authors: run the theory on an emulated ARM processor (as root, on Debian)
+	@$(RUN) -m tools.aarch64 --uv $(UV) --jobs $(JOBS)
 
 clean: ## remove what was built; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache .benchmarks .hypothesis

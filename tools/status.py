@@ -20,6 +20,7 @@ from tools.stages import duration, test_round
 
 FILE = Path("book") / "status.json"
 PORTABLE = Path("book") / "portable.json"  # what `make portable` found
+AARCH64 = Path("book") / "aarch64.json"  # what `make aarch64` found
 MISSING = "not measured yet"
 ROUNDS = {
     "test-package": "of the package and the tools",
@@ -176,18 +177,27 @@ def test_counts(facts: dict, srcdir: Path) -> list[str]:
     return _table(("tests", "number", "skipped", "time"), rows)
 
 
-def portable(facts: dict, srcdir: Path) -> list[str]:
-    """What passed under other arithmetic, from the record of `make portable`."""
-    record = measured.read(srcdir / PORTABLE)
+def _outcomes(what: str, head: str, file: Path, srcdir: Path) -> list[str]:
+    """What passed elsewhere, from the record of a command that runs it there."""
+    record = measured.read(srcdir / file)
     if not record:
-        return [f"Other arithmetic: {MISSING}."]
+        return [f"{what}: {MISSING}."]
     rows = [
-        (name, one["passed"], one["failed"], duration(one["seconds"]), one["verdict"], one["date"])
-        for name, one in record.items()
+        (one["name"], one["passed"], one["failed"], duration(one["seconds"]), one["verdict"])
+        for one in record["outcomes"]
     ]
-    machines = dict.fromkeys(machine(one, srcdir)[0] for one in record.values())
-    table = _table(("under", "passed", "failed", "time", "verdict", "measured"), rows)
-    return [*table, "", " ".join(machines)]
+    table = _table((head, "passed", "failed", "time", "verdict"), rows)
+    return [*table, "", *machine(record, srcdir), f"On {record['date']}."]
+
+
+def portable(facts: dict, srcdir: Path) -> list[str]:
+    """What passed under other arithmetic."""
+    return _outcomes("Other arithmetic", "under", PORTABLE, srcdir)
+
+
+def aarch64(facts: dict, srcdir: Path) -> list[str]:
+    """What passed on an emulated ARM processor."""
+    return _outcomes("ARM", "on ARM", AARCH64, srcdir)
 
 
 def ledger(facts: dict, srcdir: Path) -> list[str]:
@@ -207,7 +217,7 @@ def ledger(facts: dict, srcdir: Path) -> list[str]:
 
 PARTS = {
     part.__name__.replace("_", "-"): part
-    for part in (machine, commands, notebooks, pages, test_counts, portable, ledger)
+    for part in (machine, commands, notebooks, pages, test_counts, portable, aarch64, ledger)
 }
 
 

@@ -1,0 +1,121 @@
+"""Run the theory on an emulated ARM processor: `make aarch64`, for authors.
+
+Needs Linux, root, and debootstrap, qemu-user-static and binfmt-support of Debian. Debian's arm64
+system and the locked packages but PyTorch go into `_build/aarch64`. There the last commit's tests
+of the theory run, and the chapters that need no PyTorch, against their outputs. What came out is
+kept in `book/aarch64.json`, from which the page on reproducibility has its table.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+from tools import lock, measured, provenance, stages, status
+from tools.notebooks import ROOT
+
+SYSTEM = ROOT / "_build" / "aarch64" / "system"
+SUITE = "bookworm"  # with Python 3.11
+PACKAGES = SYSTEM / "usr" / "local" / "lib" / "python3.11" / "dist-packages"
+CHAPTERS = ("01", "02", "03", "04", "05", "06", "10")
+TESTS = (
+    *("autocorrelation", "claims_scalar", "critical_time", "dynamics", "features"),
+    *("generative_flicker", "generative_masks", "learning_order", "lerch", "matrix_flow"),
+    *("objectives", "ordering"),
+)
+ABOUT = """
+import platform, numpy, scipy
+print(platform.machine(), platform.python_version(), numpy.__version__, scipy.__version__)
+"""
+
+
+def inside(*command: str, **options) -> subprocess.CompletedProcess:
+    """Run a command in the system, whose /proc and /dev are there as long as it runs."""
+    mounts = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
+    whole = ["unshare", "--mount", "sh", "-c", mounts, str(SYSTEM), *command]
+    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+    return subprocess.run(whole, env=env, **options)
+
+
+def prepare(uv: str) -> None:
+    """Debian's system, unless it is there, the locked packages, and the last commit in /book."""
+    if not (SYSTEM / "usr" / "bin" / "python3").is_symlink():
+        options = ["--arch=arm64", "--variant=minbase", "--include=python3"]
+        subprocess.run(["debootstrap", *options, SUITE, SYSTEM], check=True)
+    wanted = SYSTEM / "wanted.txt"
+    theory = [entry for entry in lock.locked("all") if entry.name != "torchdiffeq"]
+    wanted.write_text(lock.written("all", theory), encoding="utf-8")
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--target", PACKAGES]
+    command += ["--python-version", "3.11.2", "--python-platform", "aarch64-manylinux_2_28"]
+    subprocess.run([*command, "--requirement", wanted], check=True)
+    subprocess.run(["rm", "-rf", SYSTEM / "book"], check=True)
+    (SYSTEM / "book").mkdir()
+    commit = subprocess.run(
+        ["git", "archive", "HEAD"], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    subprocess.run(["tar", "-x", "-C", SYSTEM / "book"], input=commit.stdout, check=True)
+
+
+def rounds() -> dict[str, list[str]]:
+    """What pytest is called with, by what the page calls it."""
+    chapters = sorted(
+        path.name for path in (ROOT / "notebooks").glob("*.ipynb") if path.name[:2] in CHAPTERS
+    )
+    return {
+        f"chapters {', '.join(str(int(name)) for name in CHAPTERS)}": [
+            "--nbval",
+            "--nbval-current-env",
+            *(f"notebooks/{name}" for name in chapters),
+        ],
+        "tests of the theory": [f"tests/test_{name}.py" for name in TESTS],
+    }
+
+
+def run(jobs: int) -> list[stages.Outcome]:
+    """All rounds, whatever fails."""
+    outcomes = []
+    for number, (name, arguments) in enumerate(rounds().items()):
+        report = f"_build/{number}.xml"
+        python = ["env", "--chdir=/book", "python3", "-I", "tools/surroundings.py"]
+        pytest = [
+            *"-m pytest -q -p no:cacheprovider --dist=loadscope -n".split(),
+            str(jobs),
+            f"--junitxml={report}",
+        ]
+        started = time.monotonic()
+        done = inside(*python, *pytest, *arguments)
+        stage = stages.Stage(name, (), SYSTEM / "book" / report)
+        outcomes.append(stages.judged(stage, done.returncode, time.monotonic() - started))
+    return outcomes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run the theory on an emulated ARM processor.")
+    parser.add_argument("--uv", default="uv", help="the command uv")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    try:
+        prepare(options.uv)
+        about = inside("python3", "-c", ABOUT, stdout=subprocess.PIPE, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"python -m tools.aarch64: error: {error}", file=sys.stderr)
+        return 1
+    machine, python, numpy, scipy = about.stdout.split()
+    outcomes = run(options.jobs)
+    commit = provenance.commit_of(ROOT)
+    facts = {
+        "device": f"{machine}, emulated by QEMU, with Debian {SUITE}",
+        "versions": {"Python": python, "NumPy": numpy, "SciPy": scipy},
+        "date": measured.today(),
+        "commit": commit.hash if commit else None,
+        "outcomes": [asdict(outcome) for outcome in outcomes],
+    }
+    measured.write_whole(ROOT / status.AARCH64, facts)
+    print(f"\n{stages.table(outcomes)}\nwrote {status.AARCH64.as_posix()}")
+    return int(any(outcome.verdict != stages.PASSED for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
