@@ -6,7 +6,13 @@ $(error run make in the clone's own folder, or as make -C FOLDER)
 endif
 
 PYTHON ?= python3
-VENV ?= .venv
+# these are set on the command line alone: what the environment has of such names is meant for others
+VENV := .venv
+NB :=
+UPGRADE :=
+# the exact versions and hashes; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
+CONSTRAINTS := lock/all.txt
+
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 UV := _build/uv/bin/uv
@@ -14,8 +20,6 @@ PIP_INSTALL := $(PY) -I -m pip install --quiet --disable-pip-version-check
 # Python in the book's own environment variables, whatever is in those outside
 RUN := $(PY) -I tools/surroundings.py
 JOBS ?= $(shell $(PYTHON) -I -c 'import os; print(os.cpu_count() or 1)')
-# the exact versions and hashes; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
-CONSTRAINTS ?= lock/all.txt
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

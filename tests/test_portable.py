@@ -113,13 +113,10 @@ def test_what_cannot_be_had_is_named_and_what_fails_fails(monkeypatch, tmp_path,
     names = ["own: trial", "COMPATIBLE: trial", "AVX2"]
     verdicts = ["passed", "failed", "skipped: mkl, asked for AVX2, takes OFF"]
     told = capsys.readouterr().out
-    assert all(
-        name in told and verdict in told for name, verdict in zip(names, verdicts, strict=True)
-    )
-    kept = json.loads((tmp_path / "portable.json").read_text())["outcomes"]
-    assert [(one["name"], one["verdict"]) for one in kept] == list(
-        zip(names, verdicts, strict=True)
-    )
+    kept = json.loads((tmp_path / "portable.json").read_text(encoding="utf-8"))
+    due = dict(zip(names, verdicts, strict=True))
+    assert {name: one["verdict"] for name, one in kept.items()} == due
+    assert all(name in told and verdict in told for name, verdict in due.items())
     monkeypatch.setattr(portable, "COMBINATIONS", tried[:1])
     assert portable.main() == 0
     monkeypatch.setattr(portable, "COMBINATIONS", tried[2:])
@@ -130,14 +127,29 @@ def test_the_page_tells_what_the_record_says(tmp_path):
     assert status.portable({}, tmp_path) == ["Other arithmetic: not measured yet."]
     (tmp_path / "book").mkdir()
     facts = {
-        "outcomes": [vars(Outcome("Nehalem: notebooks", "passed", 9, 0, 0, 3.0))],
         "device": "a machine",
         "versions": {"numpy": "2.4"},
         "commit": "abc1234",
         "date": "2026-01-02",
     }
-    (tmp_path / status.PORTABLE).write_text(json.dumps(facts))
+    outcomes = Outcome("Nehalem: notebooks", "passed", 9, 0, 0, 3.0), Outcome("Zen", "skipped: no")
+    record = {one.name: vars(one) | facts for one in outcomes}
+    (tmp_path / status.PORTABLE).write_text(json.dumps(record), encoding="utf-8")
     lines = status.portable({}, tmp_path)
-    assert lines[2] == "| Nehalem: notebooks | 9 | 0 | 3 s | passed |"
-    assert lines[-2] == "Measured on a machine; numpy 2.4; commit abc1234."
-    assert lines[-1] == "On 2026-01-02."
+    assert lines[2] == "| Nehalem: notebooks | 9 | 0 | 3 s | passed | 2026-01-02 |"
+    assert lines[4:] == ["", "Measured on a machine; numpy 2.4; commit abc1234."]
+
+
+def test_what_is_run_again_takes_the_place_of_what_was_and_the_rest_stays(monkeypatch, tmp_path):
+    monkeypatch.setattr(status, "PORTABLE", tmp_path / "portable.json")
+
+    def kept(*outcomes):
+        portable.record([Outcome(*outcome) for outcome in outcomes])
+        read = json.loads((tmp_path / "portable.json").read_text(encoding="utf-8"))
+        return {name: one["verdict"] for name, one in read.items()}
+
+    first = {"a: x": "passed", "a: y": "failed", "ab": "skipped: no"}
+    assert kept(*first.items(), ("c: x", "interrupted"), ("c: y", "not run")) == first
+    assert kept(("a: y", "passed")) == first | {"a: y": "passed"}
+    assert kept(("a", "skipped: no")) == {"ab": "skipped: no", "a": "skipped: no"}
+    assert kept(("a: x", "failed")) == {"ab": "skipped: no", "a: x": "failed"}

@@ -93,8 +93,9 @@ def test_the_table_has_a_line_a_stage_and_ends_with_one_for_machines():
 
 
 PROGRAM = """
-import pathlib, sys
+import signal, sys
 from tools import stages
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs begin without it
 stages.stages = lambda jobs, quick: [
     stages.Stage("first", ("-c", {first!r})),
     stages.Stage("second", ("-c", "open({touched!r}, 'w')")),

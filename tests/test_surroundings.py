@@ -99,6 +99,19 @@ def test_the_package_is_this_clone_s_whatever_is_installed(tmp_path):
     assert done.stdout.strip() == str(ROOT / "jepabook" / "__init__.py"), done.stderr
 
 
+def test_make_installs_nowhere_else_because_of_a_variable():
+    """VENV is what people call their own environment."""
+    names = ("VENV", "CONSTRAINTS", "NB", "UPGRADE", "PY", "STAMP", "RUN", "PIP_INSTALL")
+    command = ["make", "--dry-run", "--always-make", "execute"]
+    said = [
+        subprocess.run(
+            command, cwd=ROOT, env=surroundings.clean(os.environ) | left, capture_output=True
+        ).stdout
+        for left in ({}, dict.fromkeys(names, "theirs"))
+    ]
+    assert said[0] == said[1] and b"theirs" not in said[0] and b"tools.notebooks" in said[0]
+
+
 def test_every_python_of_the_makefile_is_started_in_it():
     lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
     recipes = [line for line in lines if re.match(r"\t.*\$\((?:PY|RUN)", line)]

@@ -1,10 +1,16 @@
 """Running notebooks: what a good run leaves in the file, and what a bad one says."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from tools import notebooks
+from tools.surroundings import ROOT
 
 
 def saved(folder, name, *sources):
@@ -82,6 +88,29 @@ def test_kernels_hear_nothing_of_the_environment(tmp_path, monkeypatch):
     (run,) = notebooks.run_all([path], jobs=1)
     drawn, said = (cell.outputs for cell in run.notebook.cells if cell.cell_type == "code")
     assert "image/png" in drawn[0].data and said[0].text == "True 80 UTC\n"
+
+
+INTERRUPTIBLE = """
+import signal, sys
+from tools import notebooks
+from tools.surroundings import ROOT
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs begin without it
+sys.exit(notebooks.main())
+"""
+
+
+def test_an_interruption_ends_the_kernels_and_writes_nothing(tmp_path):
+    path = saved(tmp_path, "slow", "open('begun', 'w').close(); import time; time.sleep(600)")
+    before = path.read_bytes()
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, path], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not (tmp_path / "begun").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130 and "interrupted" in said and "Traceback" not in said
+    assert path.read_bytes() == before
 
 
 def test_too_much_memory_is_a_failure(tmp_path, monkeypatch):

@@ -317,7 +317,7 @@ def test_free_memory_is_known_also_where_the_system_tells_only_all_of_it(monkeyp
     free = subspaces.free_memory()
     assert 0.5 < free / psutil.virtual_memory().available < 2
 
-    def nothing(path):
+    def nothing(path, **kwargs):
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(subspaces.Path, "read_text", nothing)

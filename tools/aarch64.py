@@ -110,9 +110,9 @@ def main() -> int:
         "versions": {"Python": python, "NumPy": numpy, "SciPy": scipy},
         "date": measured.today(),
         "commit": commit.hash if commit else None,
-        "outcomes": [asdict(outcome) for outcome in outcomes],
     }
-    measured.write_whole(ROOT / status.AARCH64, facts)
+    record = {one.name: asdict(one) | facts for one in outcomes}
+    measured.write_whole(ROOT / status.AARCH64, record)
     print(f"\n{stages.table(outcomes)}\nwrote {status.AARCH64.as_posix()}")
     return int(any(outcome.verdict != stages.PASSED for outcome in outcomes))
 

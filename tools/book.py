@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from tools import measured, surroundings
-from tools.notebooks import ANSI, ROOT, NotebookFailed, in_toc, read, run_all, write
+from tools.notebooks import ANSI, INTERRUPTED, ROOT, NotebookFailed, in_toc, read, run_all, write
 
 SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks")
 LEDGER_ROWS = "application/vnd.jepabook.ledger+json"  # as jepabook/claims/pages.py calls them
@@ -155,6 +155,9 @@ def main() -> int:
     except (NotebookFailed, BuildFailed, FileNotFoundError) as error:
         print(f"\nno site was built:\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: no site was built", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

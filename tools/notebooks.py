@@ -29,6 +29,7 @@ from tools.surroundings import ROOT
 
 CELL_TIMEOUT = 900  # seconds
 POLL = 0.1  # seconds between two looks at a kernel's memory
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells count it
 MEMORY_LIMIT = 1024  # MB a notebook may take, so that it runs on a laptop and in Binder
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -158,6 +159,7 @@ async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
         resources={"metadata": {"path": str(cwd)}},
         coalesce_streams=True,
         record_timing=False,
+        shutdown_kernel="immediate",
         extra_arguments=["--log-level=ERROR"],  # a kernel warns of its transport at every start
     )
     start, peak, count = time.perf_counter(), [0.0], 0
@@ -209,9 +211,21 @@ def run_all(paths: list[Path], jobs: int) -> list[Run]:
     The kernels work in the notebooks' own folder, as they do in JupyterLab. Nothing is written.
     """
     print(f"running {len(paths)} notebooks, {jobs} at a time: name, time, peak memory", flush=True)
+    begun = []
+
+    async def all_of_them() -> list[Run]:
+        begun[:] = [(asyncio.get_running_loop(), asyncio.current_task())]
+        return await _run_many(paths, jobs)
+
     # in a thread of its own, because the caller's may have an event loop (a browser test's, say)
     with ThreadPoolExecutor(1) as pool:
-        runs = pool.submit(asyncio.run, _run_many(paths, jobs)).result()
+        future = pool.submit(asyncio.run, all_of_them())
+        try:
+            runs = future.result()
+        except KeyboardInterrupt:  # which that thread does not hear of: its kernels are ended first
+            for loop, task in begun:
+                loop.call_soon_threadsafe(task.cancel)
+            raise
     failures = [run.failure for run in runs if run.failure]
     if failures:
         raise NotebookFailed("\n\n".join(failures))
@@ -232,6 +246,9 @@ def main() -> int:
     except (NotebookFailed, FileNotFoundError) as error:
         print(f"\nnothing was written:\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: what was not written yet is not written", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

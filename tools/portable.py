@@ -5,7 +5,8 @@ libraries here do so, too: other kernels of OpenBLAS, MKL, PyTorch and NumPy, an
 threads. What a library was asked for is not believed but proved: `told` has each of them compute
 and say with what. What this processor or these builds do not have is named as skipped.
 
-The outcome is kept in `book/portable.json`, for the page on reproducibility.
+The outcomes are kept in `book/portable.json`, for the page on reproducibility, each until its
+combination is run again.
 """
 
 import argparse
@@ -27,6 +28,7 @@ PARTS = {
     "notebooks": (*stages.NBVAL, "notebooks"),
 }
 SKIPPED = "skipped: "
+ENDED = (stages.PASSED, stages.FAILED)
 # what NumPy calls the instructions, from version 2.4 on and before
 INSTRUCTIONS = {"AVX2": {"X86_V3", "AVX2"}, "AVX512": {"X86_V4", "AVX512_SKX"}}
 CHOICES = {
@@ -181,21 +183,38 @@ def run_all(combinations: Iterable[Combination], jobs: int) -> list[Outcome]:
 
 
 def record(outcomes: Iterable[Outcome]) -> None:
-    """Keep outcomes, with machine, versions, commit and date, for the page."""
+    """Keep outcomes for the page, with machine, versions, commit and date.
+
+    Those of other combinations, and of what was interrupted or not run, stay as they are.
+    """
     commit = provenance.commit_of(ROOT)
     facts = {
-        "outcomes": [asdict(outcome) for outcome in outcomes],
         "device": status.device(),
         "versions": provenance.versions(),
         "commit": commit.hash if commit else None,
         "date": measured.today(),
     }
-    measured.write_whole(ROOT / status.PORTABLE, facts)
+    ended = [one for one in outcomes if one.verdict in ENDED or skipped(one)]
+    known = measured.read(ROOT / status.PORTABLE)
+    for old in list(known):
+        # a combination has a row if it is skipped, and else one for each part
+        for new in (one.name for one in ended):
+            if old == new or old.startswith(f"{new}: ") or new.startswith(f"{old}: "):
+                known.pop(old, None)
+    known |= {one.name: asdict(one) | facts for one in ended}
+    measured.write_whole(ROOT / status.PORTABLE, known)
+
+
+def skipped(outcome: Outcome) -> bool:
+    """Whether a combination could not be had."""
+    return outcome.verdict.startswith(SKIPPED)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run under other arithmetic, then tell of all.")
     parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
+    names = {one.name: one for one in COMBINATIONS}
+    parser.add_argument("--only", action="append", choices=names, help="one of the combinations")
     parser.add_argument("--tell", action="store_true", help="only say what computes as it is")
     arguments = parser.parse_args()
     if arguments.tell:
@@ -204,10 +223,10 @@ def main() -> int:
     for variable in CHOICES.values():  # a combination says what it asks for
         os.environ.pop(variable, None)
     stages.listen()
-    outcomes = run_all(COMBINATIONS, arguments.jobs)
+    outcomes = run_all([names[name] for name in arguments.only or names], arguments.jobs)
     print(f"\n{stages.table(outcomes)}", flush=True)
     record(outcomes)
-    ran = [outcome for outcome in outcomes if not outcome.verdict.startswith(SKIPPED)]
+    ran = [outcome for outcome in outcomes if not skipped(outcome)]
     return stages.status(ran) if ran else 1
 
 

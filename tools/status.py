@@ -183,11 +183,12 @@ def _outcomes(what: str, head: str, file: Path, srcdir: Path) -> list[str]:
     if not record:
         return [f"{what}: {MISSING}."]
     rows = [
-        (one["name"], one["passed"], one["failed"], duration(one["seconds"]), one["verdict"])
-        for one in record["outcomes"]
+        (name, one["passed"], one["failed"], duration(one["seconds"]), one["verdict"], one["date"])
+        for name, one in record.items()
     ]
-    table = _table((head, "passed", "failed", "time", "verdict"), rows)
-    return [*table, "", *machine(record, srcdir), f"On {record['date']}."]
+    machines = dict.fromkeys(machine(one, srcdir)[0] for one in record.values())
+    table = _table((head, "passed", "failed", "time", "verdict", "measured"), rows)
+    return [*table, "", " ".join(machines)]
 
 
 def portable(facts: dict, srcdir: Path) -> list[str]:
