@@ -346,7 +346,7 @@ def test_rounding_turns_the_path_of_bartletts_gamma_once_in_5e12_draws_at_most(b
 @given(st.integers(1, 6), st.integers(0, 6), st.integers(0, 2**32), st.floats(1e-3, 1e3))
 def test_the_noises_root_is_the_symmetric_one_and_rounding_alone_has_none(d, rank, seed, scale):
     """Unique: it depends on no choice of eigenvectors. Equal eigenvalues are tried."""
-    turn = ortho_group.rvs(d, random_state=seed) if d > 1 else np.eye(1)
+    turn = ortho_group.rvs(d, random_state=np.random.default_rng(seed)) if d > 1 else np.eye(1)
     values = scale * (np.arange(d) < rank) * (1 + np.arange(d) // 2)
     noise = turn * values @ turn.T
     regression = turn * np.sqrt(scale * np.arange(1, d + 1)) @ turn.T

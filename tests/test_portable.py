@@ -40,9 +40,9 @@ def own():
 
 def test_first_numbers_do_not_depend_on_what_computes_them(own, tmp_path):
     """Nor on signs of eigenvectors, the basis of an eigenspace, or ties."""
-    for combination in COMBINATIONS:
+    for combination in filter(lambda one: one.openblas, COMBINATIONS):
         environment, why = portable.settled(combination, own)
-        if combination.openblas and not why:
+        if not why:
             break
     else:
         pytest.skip(f"no other arithmetic can be had here: {why}")
