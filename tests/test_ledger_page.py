@@ -10,7 +10,7 @@ import pytest
 
 from jepabook import claims
 from jepabook.claims import pages
-from tools import audit, book
+from tools import audit, book, passive, provenance
 from tools.notebooks import ROOT, toc_entries
 
 BOOK = claims.book()
@@ -145,7 +145,11 @@ def test_a_row_that_the_address_names_is_shown_whatever_the_filters_say(visit):
 
 
 @pytest.mark.parametrize(
-    "address", ["#verdict=nonsense&kind=", "#x=1&chapter=99", "#%E0%A4%A=%", "#<b>=", "#gone"]
+    "address",
+    [
+        *("#verdict=nonsense&kind=", "#x=1&chapter=99", "#%E0%A4%A=%", "#<b>=", "#gone"),
+        *("#__proto__=x&verdict=constructor", "#constructor", "?__proto__=1#kind=__proto__"),
+    ],
 )
 def test_garbage_in_the_address_filters_nothing(visit, address):
     assert shown(visit(address)) == ids()
@@ -226,11 +230,12 @@ def test_it_weighs_little_and_on_its_own_page_only(site):
 
 class TestLedgerJson:
     def test_it_has_every_row_with_its_verdict(self, site):
-        rows = json.loads((HTML / "ledger.json").read_text(encoding="utf-8"))
-        assert rows == [pages.record(claim, claim.verdict) for claim in BOOK.values()]
+        ledger = json.loads((HTML / "ledger.json").read_text(encoding="utf-8"))
+        assert ledger["version"] == book.LEDGER_VERSION == 1
+        assert ledger["rows"] == [pages.record(claim, claim.verdict) for claim in BOOK.values()]
 
     def test_its_links_lead_somewhere(self, site):
-        rows = json.loads((HTML / "ledger.json").read_text(encoding="utf-8"))
+        rows = json.loads((HTML / "ledger.json").read_text(encoding="utf-8"))["rows"]
         links = [row[key] for row in rows for key in row if key.endswith("_link")]
         assert len(links) > 2 * len(rows)
         pages_of = {link.partition("#")[0] for link in links}
@@ -240,7 +245,13 @@ class TestLedgerJson:
             assert f'id="{target}"' in texts[page], link
 
     def test_the_site_looks_for_the_name_that_the_ledger_gives(self):
-        assert book.LEDGER_ROWS == pages.JSON
+        assert passive.LEDGER_ROWS == pages.JSON
+
+    def test_it_was_made_from_the_commit_and_versions_of_the_site(self, site):
+        made = json.loads((HTML / "ledger.json").read_text(encoding="utf-8"))["made_from"]
+        commit = provenance.commit_of(ROOT)
+        assert (made["commit"] or {}).get("hash") == (commit and commit.hash)
+        assert made["versions"] == provenance.versions()
 
     def test_a_ledger_without_rows_is_no_ledger(self, tmp_path):
         assert book.take_ledger_rows(tmp_path) is None

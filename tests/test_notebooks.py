@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tools import passive
 from tools.notebooks import KERNELSPEC, LANGUAGE_INFO, ROOT, lost_figures, read, toc_entries
 
 LONGEST_CELL = 15  # lines that are not blank
@@ -77,6 +78,10 @@ def test_nothing_volatile(notebook):
     assert notebook.metadata == {"kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO}
     for cell in notebook.cells:
         assert set(cell.metadata) <= {"tags", "mystnb"}, cell.metadata
+
+
+def test_nothing_that_acts(notebook):
+    assert passive.notebook(notebook) == []
 
 
 def test_no_path_of_a_machine(notebook):

@@ -13,18 +13,23 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from tools import measured, surroundings
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from tools import measured, passive, provenance, surroundings
 from tools.notebooks import ANSI, INTERRUPTED, ROOT, NotebookFailed, in_toc, read, run_all, write
 
 SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks")
-LEDGER_ROWS = "application/vnd.jepabook.ledger+json"  # as jepabook/claims/pages.py calls them
+LEDGER_VERSION = 1  # grows when a reader of ledger.json would have to change
+LEDGER_SCHEMA = "ledger.schema.json"
 CACHES = {".ipynb_checkpoints", "__pycache__", ".virtual_documents"}
 
 
 class BuildFailed(Exception):
-    """Sphinx found an error or a warning."""
+    """Sphinx found an error or a warning, or a notebook holds what the site may not show."""
 
 
 def source_files(root: Path = ROOT) -> list[Path]:
@@ -109,11 +114,57 @@ def take_ledger_rows(source: Path) -> list[dict] | None:
     notebook = read(path)
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            if LEDGER_ROWS in output.get("data", {}):
-                rows = output["data"].pop(LEDGER_ROWS)
+            if passive.LEDGER_ROWS in output.get("data", {}):
+                rows = output["data"].pop(passive.LEDGER_ROWS)
                 write(notebook, path)
                 return rows
     raise BuildFailed("notebooks/ledger.ipynb holds no rows for ledger.json: run it")
+
+
+def published(rows: list[dict], made_from: dict, schema: dict) -> dict:
+    """The ledger as the site publishes it: version, what it was made from, rows.
+
+    Raises
+    ------
+    BuildFailed
+        If it is not what its schema says.
+    """
+    ledger = {
+        "$schema": LEDGER_SCHEMA,
+        "version": LEDGER_VERSION,
+        "made_from": made_from,
+        "rows": rows,
+    }
+    error = best_match(Draft202012Validator(schema).iter_errors(ledger))
+    if error is not None:
+        raise BuildFailed(f"ledger.json breaks its schema at {error.json_path}: {error.message}")
+    return ledger
+
+
+def ledger_files(source: Path, root: Path) -> dict[str, str]:
+    """The ledger for machines and its schema, by name; none if there is no ledger."""
+    rows = take_ledger_rows(source)
+    if rows is None:
+        return {}
+    schema = (source / "book" / "ledger" / LEDGER_SCHEMA).read_text(encoding="utf-8")
+    commit = provenance.commit_of(root)
+    made = {"commit": commit and asdict(commit), "versions": provenance.versions()}
+    ledger = published(rows, made, json.loads(schema))
+    text = json.dumps(ledger, indent=1, ensure_ascii=False) + "\n"
+    return {"ledger.json": text, LEDGER_SCHEMA: schema}
+
+
+def refuse_active(paths: list[Path]) -> None:
+    """Read notebooks, and stop where one holds what may act in a page.
+
+    Raises
+    ------
+    BuildFailed
+        With the names of all such notebooks and what was found.
+    """
+    found = [f"{path.name}: {told}" for path in paths for told in passive.notebook(read(path))]
+    if found:
+        raise BuildFailed("\n".join(found))
 
 
 def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
@@ -129,12 +180,13 @@ def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
         measured.note_runs(root, runs, jobs)
         for run in runs:
             write(run.notebook, source / run.path.relative_to(root))
+    else:
+        refuse_active(in_toc(source))
     print("building the site", flush=True)
-    rows = take_ledger_rows(source)
+    files = ledger_files(source, root)
     built, html = build(source, out / "stage"), out / "html"
-    if rows is not None:
-        text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-        (built / "ledger.json").write_text(text, encoding="utf-8")
+    for name, text in files.items():
+        (built / name).write_text(text, encoding="utf-8")
     shutil.move(built, html)
     shutil.rmtree(out / "stage")
     about = {"sources": made_from, "outputs": "executed now" if execute else "committed"}

@@ -24,7 +24,7 @@ from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from tools import measured, surroundings
+from tools import measured, passive, surroundings
 from tools.surroundings import ROOT
 
 CELL_TIMEOUT = 900  # seconds
@@ -183,6 +183,8 @@ async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
     failure = failure or lost_figures(path.name, before, notebook)
     if not failure and peak[0] > MEMORY_LIMIT:
         failure = f"{path.name}: took {peak[0]:.0f} MB of memory, at most {MEMORY_LIMIT} allowed"
+    if not failure and (told := passive.notebook(notebook)):
+        failure = "\n".join(f"{path.name}: {one}" for one in told)
     seconds = time.perf_counter() - start
     return Run(path, seconds, peak[0], None if failure else strip_volatile(notebook), failure)
 
