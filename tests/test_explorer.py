@@ -506,6 +506,7 @@ def test_the_address_holds_the_state(visit):
         ("#eps=1e-9", "ε"),
         ("#L=&eps=NaN&p=%00", "L, ε and p"),
         ("#L=<img src=x onerror=alert(1)>", "L"),
+        ("#__proto__=1&constructor=x&scale=constructor&f=__proto__:1,1:1", "f and scale"),
     ],
 )
 def test_garbage_in_the_address(visit, state, refused):

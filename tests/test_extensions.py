@@ -1,10 +1,18 @@
-"""Repairs of pages and of docstrings: `book/_ext/repairs.py` and `docstrings.py`."""
+"""Repairs of pages, docstrings and scripts: the extensions of `book/_ext` but for formulas."""
+
+from pathlib import Path
+from types import SimpleNamespace
 
 import docstrings
 import pytest
 import repairs
+import searching
+import still
 from docutils.core import publish_doctree
 from docutils.nodes import inline, literal
+from sphinx.errors import ExtensionError
+
+from tools import policy
 
 
 def unbroken(rst):
@@ -59,3 +67,58 @@ def test_a_literal_block_and_a_doctest_are_left_alone():
     shown = [*lines[:-1], r"\|c\|"]
     docstrings.plain_formulas(None, None, None, None, None, lines)
     assert lines == shown
+
+
+@pytest.fixture
+def app(tmp_path):
+    """As much of Sphinx as `still` asks for."""
+    (tmp_path / "_static").mkdir()
+    return SimpleNamespace(outdir=tmp_path, settled={}, builder=SimpleNamespace(format="html"))
+
+
+MODE = '<script data-cfasync="false">choose("auto")</script>'
+PAGE = '<html lang="en" data-content_root="../"><head><meta charset="utf-8" />{}</head>{}</html>'
+
+
+def test_a_page_of_the_theme_is_stilled_once(app):
+    buttons = "<script>\n document.write(`<button title='Search'>\n</button>`);\n</script>"
+    focus = "<script>\n  // Activate the search field on page load\n  f();</script>"
+    body = f'{buttons}{focus}<button onclick="window.print()"></button>'
+    found = still.still(app, PAGE.format(MODE, body))
+    assert policy.breaches(PAGE.format(MODE, body)) and not policy.breaches(found)
+    assert f'<meta charset="utf-8" />\n    {policy.META}<script src="../_static/mode.js?' in found
+    assert "<button title='Search'>\n</button><button data-print></button>" in found
+    assert Path(app.outdir, "_static", "mode.js").read_text("utf-8") == 'choose("auto")'
+    assert still.still(app, found) == found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<script>alert(1)</script>",
+        "<script>document.write(`${alert(1)}`)</script>",
+        MODE,  # again, where the theme has none
+        '<p onclick="window.print();">',
+        "<script>document.write(`<img src=x onerror=alert(1)>`);</script>",
+        '<p style="color: red">',
+    ],
+)
+def test_a_page_that_acts_in_another_way_stops_the_build(app, body):
+    Path(app.outdir, "a.html").write_text(PAGE.format(MODE, body), encoding="utf-8")
+    with pytest.raises(ExtensionError, match=r"a\.html: a (script|style) in "):
+        still.still_pages(app, None)
+
+
+def test_a_script_that_is_to_be_one_for_all_pages_is_the_same_on_all(app):
+    still.still(app, PAGE.format(MODE, ""))
+    with pytest.raises(ExtensionError, match=r"mode\.js differs from page to page"):
+        still.still(app, PAGE.format(MODE.replace("auto", "dark"), ""))
+
+
+def test_another_search_of_sphinx_stops_the_build():
+    known = "".join(old for old, _ in searching.REPLACED)
+    assert searching.mended(known) == "".join(new for _, new in searching.REPLACED)
+    for old, _ in searching.REPLACED:
+        for other in (known.replace(old, ""), known + old):
+            with pytest.raises(ExtensionError, match=r"searchtools\.js has [02] times, not once"):
+                searching.mended(other)

@@ -61,6 +61,17 @@ def test_the_sheet_has_what_was_set_and_names_fonts_that_exist(typesetter):
     assert {*re.findall(r"formulas/([\w-]+\.woff)", sheet), formulas.LINE, *formulas.FIRST} <= fonts
 
 
+def test_styles_of_single_signs_are_rules_of_the_sheet(typesetter):
+    tex = r"\hat x_2^{3}\quad\color{#f00}{y}"
+    html, again = (typesetter.html(tex, display) for display in (False, True))
+    assert " style=" not in html + again
+    named = set(re.findall(r'data-s="(\d+)"', html))
+    rules = dict(re.findall(r'\[data-s="(\d+)"\] \{ (.*) \}', typesetter.sheet()))
+    assert len(named) > 2 and named <= rules.keys()
+    assert "color: #f00 !important;" in rules.values()
+    assert all(rule.endswith(" !important;") for rule in rules.values())
+
+
 def test_images_say_their_size(tmp_path):
     Image.new("L", (30, 20)).save(tmp_path / "a b.png")
     found = light.mend('<img alt="x" src="a%20b.png" /><img src="data:x.png">', tmp_path)

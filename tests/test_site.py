@@ -4,12 +4,17 @@ Nothing is built here: `make site` (or `make book`) comes first, and a site that
 than its sources fails every test. Screenshots of every page go to `_build/screenshots`.
 """
 
+import random
+import re
+import shutil
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser
+import searching
+from playwright.sync_api import Browser, Page
 
-from tools import audit, speed
+from tools import audit, passive, policy, speed
 from tools.notebooks import ROOT, toc_entries
 
 HTML = ROOT / "_build" / "html"
@@ -44,16 +49,137 @@ def test_links_lead_somewhere_and_images_have_a_text(site: str):
     assert not problems, "\n".join(problems)
 
 
+def test_every_page_carries_the_policy_before_all_that_it_rules(site: str):
+    for path in HTML.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        before, meta, after = text.partition(policy.META)
+        assert meta and not re.search("<(script|link|style|img)", before), path.name
+        assert not policy.breaches(audit.FORMULA.sub("", after)), path.name
+
+
+def results(page: Page) -> int:
+    """How many pages a search found, when it has ended."""
+    page.locator("#search-results .search-summary:not(:empty)").wait_for()
+    return page.locator("#search-results ul.search li").count()
+
+
 def test_search_works_offline(site: str, browser: Browser):
     with audit.in_theme(browser, "light") as context:
-        page, problems = audit.visit(context, f"{site}/{toc_entries()[0]}.html")
+        page, problems = audit.visit(context, f"{site}/{LANDING}.html")
         page.locator(".search-button-field").click()
         page.locator("#search-input:visible").fill("features")
         page.keyboard.press("Enter")
         page.wait_for_url("**/search.html?*")
-        page.locator("#search-results ul.search li a").first.wait_for()
+        assert results(page) >= 1
         page.wait_for_load_state("networkidle")
-        assert page.locator("#search-results ul.search li").count() >= 1
+        assert page.evaluate("document.activeElement.name") == "q"
+    assert not problems, "\n".join(problems)
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.mark.parametrize("words", ["constructor", "__proto__ valueOf", HOSTILE])
+def test_any_words_can_be_searched(site: str, browser: Browser, words: str):
+    with audit.in_theme(browser, "light") as context:
+        page, problems = audit.visit(context, f"{site}/search.html?q={quote(words)}#{HOSTILE}")
+        found = results(page)
+        page.wait_for_load_state("networkidle")
+        assert page.locator("#search-results li").count() == found
+        assert page.locator(".bd-search-container input").input_value() == words
+        assert page.locator("[src=x]").count() == 0
+    assert not problems, "\n".join(problems)
+
+
+def test_a_word_that_names_what_all_objects_have_is_found_where_it_stands(
+    site: str, browser: Browser, tmp_path: Path
+):
+    """An index with such words, and the site's own scripts."""
+    index = {
+        "docnames": ["a", "b"],
+        "filenames": ["a.md", "b.md"],
+        "titles": ["A", "B"],
+        "terms": {"__proto__": 0, "constructor": [0, 1], "it's": 1, "word": [0, 1]},
+        "titleterms": {"__proto__": 1},
+        **{name: {} for name in ("alltitles", "indexentries", "objects", "objnames")},
+    }
+    with (tmp_path / "index.js").open("w", encoding="utf-8") as file:
+        searching.ParsedIndex().dump(index, file)
+    with (tmp_path / "index.js").open(encoding="utf-8") as file:
+        assert searching.ParsedIndex().load(file) == index
+    names = (
+        "documentation_options",
+        "doctools",
+        "sphinx_highlight",
+        "searchtools",
+        "language_data",
+    )
+    for name in names:
+        shutil.copy(HTML / "_static" / f"{name}.js", tmp_path)
+    scripts = "".join(f'<script src="{name}.js"></script>' for name in (*names, "index"))
+    (tmp_path / "index.html").write_text(
+        f"<title>t</title>{scripts}<p id=search-progress>", encoding="utf-8"
+    )
+    with audit.served(tmp_path) as address, audit.in_theme(browser, "light") as context:
+        page, problems = audit.visit(context, f"{address}/index.html")
+
+        def found(words: str) -> list[list]:
+            script = "words => Search._performSearch(...Search._parseQuery(words))"
+            return sorted((one[0], one[4]) for one in page.evaluate(script, words))
+
+        assert found("__proto__") == [("a", 5), ("b", 15)]
+        assert found("constructor") == [("a", 5), ("b", 5)]
+        assert found("__proto__ constructor word") == [("a", 5), ("b", 15)]
+        assert [name for name, _ in found("constr")] == ["a", "b"]
+        for words in ("hasOwnProperty", "valueOf toString", "isPrototypeOf", "__defineGetter__"):
+            assert found(words) == []
+    assert not problems, "\n".join(problems)
+
+
+def test_buttons_work_and_the_theme_is_chosen_before_anything_is_drawn(site: str, browser: Browser):
+    with audit.in_theme(browser, None) as context:
+        context.add_init_script(
+            """window.print = () => { window.printed = true; };
+            new MutationObserver((_, observer) => {
+                if (!document.documentElement.dataset.mode) return;
+                window.bodyAtChoice = document.body;
+                observer.disconnect();
+            }).observe(document, {attributes: true, subtree: true, childList: true});"""
+        )
+        page, problems = audit.visit(context, f"{site}/{LANDING}.html?highlight={quote(HOSTILE)}")
+        modes = set()
+        for _ in range(3):
+            page.locator(".theme-switch-button:visible").click()
+            modes.add(page.locator("html").get_attribute("data-mode"))
+        assert modes == {"light", "dark", "auto"}
+        page.reload(wait_until="networkidle")
+        assert page.evaluate("bodyAtChoice") is None
+        page.locator(".btn-download-pdf-button").evaluate("button => button.click()")
+        assert page.evaluate("printed") is True
+    assert not problems, "\n".join(problems)
+
+
+def test_without_scripts_no_button_is_dead(site: str, browser: Browser):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{site}/{LANDING}.html")
+        buttons = page.locator(
+            ".search-button-field, .search-button, .theme-switch-button, [data-print]"
+        )
+        assert buttons.count() >= 4 and buttons.filter(visible=True).count() == 0
+
+
+def test_the_site_works_from_files(site: str, browser: Browser):
+    with browser.new_context() as context:
+        page, problems = context.new_page(), []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto((HTML / f"{LANDING}.html").as_uri())
+        page.locator(".theme-switch-button:visible").click()
+        page.locator(".search-button-field").click()
+        page.locator("#search-input:visible").fill("features")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search.html?*")
+        assert results(page) >= 1
     assert not problems, "\n".join(problems)
 
 
@@ -64,6 +190,87 @@ def test_a_first_visit_lands_on_the_landing_page(site: str, browser: Browser):
     assert not problems, "\n".join(problems)
 
 
+PIECES = (
+    *(
+        "<p>",
+        "</p>",
+        "<b",
+        "<b>",
+        "<td",
+        "<table>",
+        "<a href=",
+        "<img src=",
+        "<script>",
+        "</script>",
+    ),
+    *(
+        "<style>",
+        "<svg>",
+        "<math>",
+        "<title>",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "<?",
+        "</",
+        "<",
+        ">",
+        "/>",
+    ),
+    *(
+        ' title="',
+        ' onerror="',
+        " onclick=",
+        ' href="',
+        '"',
+        "'",
+        "`",
+        "=",
+        " ",
+        "\n",
+        "\0",
+        "/",
+        "\\",
+    ),
+    *(
+        "a.png",
+        "//x.org",
+        "https://x.org",
+        "javascript:x",
+        "data:text/html,",
+        "&quot;",
+        "&#106;",
+        "&lt",
+    ),
+)
+# all elements and attributes of pieces of HTML in a page, and whether the page goes on after them
+READ = r"""texts => texts.filter(text => {
+    const page = new DOMParser().parseFromString(`<main>${text}</main><i id="end">`, "text/html");
+    const read = address => URL.parse(address, "https://here.org/a/b.html");
+    const bad = one => [...one.attributes].some(({name, value}) =>
+        name === "href" ? !/^(https?|mailto):$/.test(read(value)?.protocol ?? "http:")
+        : name === "src" ? read(value) && read(value).host !== "here.org"
+        : name !== "title" && name !== "id");
+    const all = [...page.body.querySelectorAll("*")];
+    return !page.querySelector("i#end:not(main title *)") || all.some(bad)
+        || all.some(one => !/^(MAIN|P|B|TABLE|TBODY|TR|TD|A|IMG|I)$/.test(one.nodeName))
+        || document.createTreeWalker(page, NodeFilter.SHOW_COMMENT).nextNode();
+})"""
+
+
+def test_html_that_notebooks_may_hold_is_passive_as_a_browser_reads_it(browser: Browser):
+    rng = random.Random(0)
+    texts = ["".join(rng.choices(PIECES, k=rng.randint(1, 9))) for _ in range(4_000)]
+    wraps = ('<a title="{}">x</a>', '<a href="{}">x</a>', '<img src="{}">', "<p>{}</p>")
+    texts += [rng.choice(wraps).format(text) for text in texts]
+    taken = {text for text in texts if not passive.html(text)}
+    page = browser.new_page()
+    assert page.evaluate(READ, sorted(taken)) == []
+    acting = page.evaluate(READ, sorted(set(texts) - taken))
+    page.close()
+    assert len(taken) > 1000 and len(acting) > 3000  # both kinds were tried
+
+
 CHECKS = (audit.stillness, audit.formulas, audit.furniture, audit.accessibility)
 
 
@@ -71,10 +278,10 @@ class TestTheChecksCatch:
     """Each check, on a page that is wrong in the way that the check is for."""
 
     @staticmethod
-    def look(browser: Browser, folder: Path, body: str):
+    def look(browser: Browser, folder: Path, body: str, ruled: str | None = None):
         head = "<html lang='en'><head><title>t</title></head>"
         (folder / "index.html").write_text(f"{head}<body>{body}</body></html>", encoding="utf-8")
-        with audit.served(folder) as address, audit.in_theme(browser, "light") as context:
+        with audit.served(folder, ruled) as address, audit.in_theme(browser, "light") as context:
             page, problems = audit.visit(context, f"{address}/index.html")
             checks = {check.__name__: check(page) for check in CHECKS}
         return "\n".join(problems), {name: "\n".join(found) for name, found in checks.items()}
@@ -104,6 +311,16 @@ class TestTheChecksCatch:
     def test_script_that_throws(self, browser, tmp_path):
         body = self.PLAIN + "<script>throw new Error('oops')</script>"
         assert "oops" in self.look(browser, tmp_path, body)[0]
+
+    def test_what_the_policy_refuses(self, browser, tmp_path):
+        body = (
+            f"{self.PLAIN}<script>document.title = 'ran'</script><p onclick='ran'>"
+            "<style>p { color: red }</style><img src='data:,' onerror='ran' alt=a>"
+            "<iframe title=t src='data:text/html,x'></iframe>"
+        )
+        told = self.look(browser, tmp_path, body, policy.POLICY)[0]
+        for part in ("inline script", "inline event handler", "inline style", "Framing"):
+            assert part in told, (part, told)
 
     def test_dead_anchor(self, browser, tmp_path):
         self.look(browser, tmp_path, self.PLAIN + "<a href='index.html#gone'>there</a>")
@@ -181,5 +398,12 @@ def test_a_cut_formula_to_whose_end_nothing_leads_is_found(
     with audit.in_theme(browser, "light", audit.NARROW) as context:
         page, problems = audit.visit(context, f"{site}/notebooks/{chapter}.html")
         assert not problems and not audit.furniture(page)
-        page.add_style_tag(content=f".bd-article {rule}")
+        page.evaluate(
+            """rule => {
+                const sheet = new CSSStyleSheet();
+                sheet.replaceSync(rule);
+                document.adoptedStyleSheets.push(sheet);
+            }""",
+            f".bd-article {rule}",
+        )
         assert any("is cut at 390 px" in problem for problem in audit.furniture(page))

@@ -19,6 +19,8 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route
 
+from tools.policy import POLICY
+
 HOST = "127.0.0.1"
 WIDE, NARROW = 1280, 390
 # of content that moves while a page loads, as browsers count it: below 0.1 is called good; what is
@@ -50,14 +52,26 @@ RAW_TEX = re.compile(r".{0,30}(?:\$|\\\(|\\\[|\\begin\{).{0,30}")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def __init__(self, *given, policy: str | None, **named) -> None:
+        self.policy = policy
+        super().__init__(*given, **named)
+
+    def end_headers(self) -> None:
+        if self.policy:
+            self.send_header("Content-Security-Policy", self.policy)
+        super().end_headers()
+
     def log_message(self, *_) -> None:
         """Say nothing: a failed request is reported by the page that made it."""
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder on this machine only, and give its address."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+def served(folder: Path, policy: str | None = POLICY) -> Iterator[str]:
+    """Serve a folder on this machine only, under a policy, and give its address.
+
+    A browser tells whatever it refuses by the policy as an error on the console.
+    """
+    handler = functools.partial(_Quiet, directory=str(folder), policy=policy)
     with http.server.ThreadingHTTPServer((HOST, 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -115,6 +129,7 @@ def visit(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
     )
     page.on("requestfailed", lambda sent: problems.append(f"failed request: {sent.url}"))
     page.goto(url, wait_until="networkidle")
+    page.wait_for_load_state()  # a long page may be read after all has come
     page.evaluate("document.fonts.ready.then(() => true)")
     return page, problems
 

@@ -34,11 +34,11 @@ LINE = "MathJax_Zero.woff"
 FIRST = ("MathJax_Main-Regular.woff", "MathJax_Math-Italic.woff")  # most signs are of these
 # every sign stands on the line of this font, which has no signs: made here it is there at once,
 # where one that is loaded would come after the first lines are laid out, and move them
-LINE_SCRIPT = """<script>
-document.fonts.add(new FontFace("MJXLINE", Uint8Array.from(atob("{}"), (c) => c.charCodeAt())));
-</script>
+LINE_SCRIPT = """document.fonts.add(
+  new FontFace("MJXLINE", Uint8Array.from(atob("{}"), (c) => c.charCodeAt())),
+);
 """
-SHEET = "formulas.css"
+SHEET, SCRIPT = "formulas.css", "formulas.js"
 DELIMITED = re.compile(r"\\\((.*)\\\)|\\\[(.*)\\\]", flags=re.DOTALL)
 BARE = re.compile(r"(?<=>)\s*(\\begin\{.*\})\s*(?=</div>)", flags=re.DOTALL)
 # as tall as the text around it, whatever its font: MathJax's own letters are 0.442 em tall
@@ -166,15 +166,16 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
             f'<link rel="preload" as="font" type="font/woff" crossorigin href="{address}" />\n'
             for address in addresses
         )
-        script = app.typesetter.line_script()
+        script = f'<script src="{context["pathto"](f"_static/{SCRIPT}", 1)}"></script>\n'
         context["metatags"] = context.get("metatags", "") + loads + script
 
 
 def write_sheet(app, exception) -> None:
-    """Write the style sheet of the formulas of all pages, and the fonts that it names."""
+    """Write the style sheet of the formulas of all pages, the fonts that it names, their script."""
     if exception is None and hasattr(app, "typesetter"):
         static = Path(app.outdir, "_static")
         (static / SHEET).write_text(app.typesetter.sheet(), encoding="utf-8")
+        (static / SCRIPT).write_text(app.typesetter.line_script(), encoding="utf-8")
         fonts = app.typesetter.mathjax / FONTS
         shutil.copytree(fonts, static / "formulas", dirs_exist_ok=True)
 

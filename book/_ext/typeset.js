@@ -19,6 +19,18 @@ const page = mathjax.mathjax.document("", { InputJax: tex, OutputJax: chtml });
 const mathml = new core.MmlTree.SerializedMmlVisitor.SerializedMmlVisitor();
 const escape = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 
+// A page may hold no styles itself: each becomes a rule, and its elements name it.
+const styles = new Map();
+function moveStyles(node) {
+  const style = dom.getAttribute(node, "style");
+  if (style) {
+    if (!styles.has(style)) styles.set(style, styles.size);
+    dom.removeAttribute(node, "style");
+    dom.setAttribute(node, "data-s", String(styles.get(style)));
+  }
+  dom.childNodes(node).filter((one) => dom.kind(one) !== "#text").forEach(moveStyles);
+}
+
 // One formula: what is seen, and MathML with the TeX for those who hear it or search for it.
 function typeset(source, display) {
   const item = new page.options.MathItem(source, tex, display);
@@ -29,6 +41,7 @@ function typeset(source, display) {
     return { error: error.message };
   }
   const shown = item.typesetRoot;
+  moveStyles(shown);
   dom.setAttribute(dom.firstChild(shown), "aria-hidden", "true");
   const heard = mathml
     .visitTree(item.root)
@@ -45,5 +58,7 @@ function typeset(source, display) {
   return { html: `${html.slice(0, -end.length)}<mjx-assistive-mml>${math}</mjx-assistive-mml>${end}` };
 }
 
-// The style sheet of all that was set so far.
-const sheet = () => dom.textContent(chtml.styleSheet(page));
+// The style sheet of all that was set so far. The styles of single elements come before its rules.
+const rule = ([style, name]) => `[data-s="${name}"] { ${style.replace(/;/g, " !important;")} }`;
+const sheet = () =>
+  [dom.textContent(chtml.styleSheet(page)), ...Array.from(styles, rule), ""].join("\n");

@@ -15,3 +15,7 @@ function letScroll(place) {
 addEventListener("load", () => letScroll(document));
 addEventListener("resize", () => letScroll(document));
 addEventListener("contentvisibilityautostatechange", (event) => letScroll(event.target), true);
+
+// What the theme has scripts in its pages for, which its policy does not let run.
+addEventListener("click", ({ target }) => target.closest("[data-print]") && print());
+addEventListener("DOMContentLoaded", () => document.querySelector(".bd-search-container input")?.focus());

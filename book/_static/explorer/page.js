@@ -198,7 +198,8 @@
     `#${rgb.map((c) => Math.round(Math.min(255, Math.max(0, c))).toString(16).padStart(2, "0")).join("")}`;
 
   // figures.palette: from two thirds of the colour with white to 45 % of it with black. In the dark
-  // theme lightness turns round and hue stays, as book.css does to every figure.
+  // theme lightness turns round and hue stays, as book.css does to every figure. To be set by script:
+  // the site's policy takes no styles from markup.
   function shade(objective, index, count) {
     const x = 1 - index / (count - 1);
     const weight = x < 0.5 ? 0.67 + 0.66 * x : 1 - 1.1 * (x - 0.5);
@@ -302,7 +303,7 @@
     line("axis", left, top, left, bottom);
     line("axis", left, bottom, right, bottom);
     text("title", left, 15, objective.name);
-    out.push(`<path class="curve" style="${shade(objective, 1, 3)}" d="M${left + 40} 11h34"/>`);
+    out.push(`<path class="curve" data-shade="${shade(objective, 1, 3)}" d="M${left + 40} 11h34"/>`);
     text("tick end", right, 15, share ? "share of the final size, w / w(∞)" : "size in the encoder, w");
     text("tick middle", (left + right) / 2, height - 5, `training time t${x.unit}`);
 
@@ -314,7 +315,7 @@
       const path = [...item.points, end].map(({ t, share: part }) =>
         `${fixed(x.at(t))},${fixed(y(Math.min(scaled(item, part), 3 * high)))}`,
       );
-      out.push(`<polyline class="curve" style="${shade(objective, item.name - 1, all.length)}" points="${path.join(" ")}"/>`);
+      out.push(`<polyline class="curve" data-shade="${shade(objective, item.name - 1, all.length)}" points="${path.join(" ")}"/>`);
     });
     out.push("</g>");
 
@@ -326,7 +327,7 @@
       const inside = Math.min(right, Math.max(left, px));
       const shape =
         px > right + 0.01 ? "-8,-4 0,0 -8,4" : px < left - 0.01 ? "8,-4 0,0 8,4" : "0,-4.5 4.5,4 -4.5,4";
-      out.push(`<polygon class="${name}" style="${colour}" points="${shape}" transform="translate(${fixed(inside)} ${fixed(base)})"/>`);
+      out.push(`<polygon class="${name}" data-shade="${colour}" points="${shape}" transform="translate(${fixed(inside)} ${fixed(base)})"/>`);
     };
     const placed = [];
     const label = (px, py, name) => {
@@ -342,7 +343,7 @@
         continue;
       }
       const [px, py] = [x.at(item.exact), markHeight(item)];
-      out.push(`<circle class="exact" style="${colour}" cx="${fixed(px)}" cy="${fixed(py)}" r="3.2"/>`);
+      out.push(`<circle class="exact" data-shade="${colour}" cx="${fixed(px)}" cy="${fixed(py)}" r="3.2"/>`);
       label(px > left + 20 ? px - 9 : px + 9, Math.min(py + 4, bottom - 4), item.name);
       mark("exact", item.exact, bottom + 11, colour);
       mark("paper", item.paper, bottom + 24, colour);
@@ -352,6 +353,7 @@
     svg.setAttribute("viewBox", `0 0 360 ${height}`);
     svg.setAttribute("aria-label", `${objective.name}: size over training time. ${told}`);
     svg.innerHTML = out.join("");
+    svg.querySelectorAll("[data-shade]").forEach((one) => (one.style.cssText = one.dataset.shade));
   }
 
   const formula = (objective, depth) => (objective === JEPA ? "(12)" : depth > 1 ? "(13)" : "(121)");
@@ -391,10 +393,8 @@
         item.fate === "learned"
           ? [cell(item.exact), cell(item.paper, item.exact), cell(item.complete, item.exact)]
           : [element("td", item.fate === "beyond" ? "at the start" : "never: shrinks", { colspan: 3 })];
-      const swatch = element("span", "", {
-        class: `explorer-swatch ${objective.name}`,
-        style: shade(objective, item.name - 1, all.length),
-      });
+      const swatch = element("span", "", { class: `explorer-swatch ${objective.name}` });
+      swatch.style.cssText = shade(objective, item.name - 1, all.length);
       return element("tr", [
         element("th", [swatch, `${item.name}`], { scope: "row" }),
         cell(item.size, undefined, shown(item.size)),
@@ -484,9 +484,9 @@
     const swatches = row.querySelectorAll(".explorer-swatch");
     const update = (active) => {
       connected.forEach((one) => one(active));
-      OBJECTIVES.forEach((objective, n) =>
-        swatches[n].setAttribute("style", shade(objective, index, state.f.length)),
-      );
+      OBJECTIVES.forEach((objective, n) => {
+        swatches[n].style.cssText = shade(objective, index, state.f.length);
+      });
       remove.disabled = state.f.length <= FEWEST;
     };
     find("features").append(row);
