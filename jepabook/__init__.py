@@ -5,6 +5,10 @@ Needs numpy and scipy only; `jepabook.claims` also needs the extra ``symbolic``.
 
 __version__ = "0.1.0"
 
+from jepabook import _command  # isort: skip
+
+_command.begin()
+
 from jepabook import clock, critical_time, dynamics, features, generative, lerch, objectives
 from jepabook.features import FeatureSpectrum
 from jepabook.objectives import JEPA, MAE

@@ -9,11 +9,9 @@ import datetime
 import hashlib
 import io
 import json
-import os
 import platform
 import re
 import sys
-import tempfile
 import time
 from importlib import metadata
 from importlib.util import find_spec
@@ -22,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from jepabook import __version__
+from jepabook import _files as files
 
 FACTS = "facts"
 RESERVED = (FACTS, "file", "allow_pickle")  # the latter two are NumPy's own
@@ -49,17 +48,8 @@ def save(path, arrays, facts):
         if array.dtype.kind not in "biufc":
             raise ValueError(f"arrays must hold numbers, got {name!r} of type {array.dtype}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays, **{FACTS: np.array(text)})
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with files.whole(path) as file:
+        np.savez_compressed(file, **arrays, **{FACTS: np.array(text)})
 
 
 def load(path):

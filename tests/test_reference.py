@@ -29,7 +29,6 @@ LEFT_OUT = {
     "jepabook.vision.convert": "a command; its function is handed on by vision.images",
     "jepabook.vision.crops": "the inside of vision.images",
     "jepabook.vision.decoding": "the inside of vision.convert",
-    "jepabook.vision.files": "the inside of vision.runs and vision.convert",
     "jepabook.vision.leaves": "the inside of vision.images",
     "jepabook.vision.sources": "the inside of vision.convert",
     "jepabook.vision.stored": "the inside of vision.convert and vision.images",

@@ -21,8 +21,9 @@ pytest.importorskip("PIL")
 
 from PIL import Image
 
+from jepabook import _files as files
 from jepabook import photographs
-from jepabook.vision import crops, decoding, files, images, leaves, stored
+from jepabook.vision import crops, decoding, images, leaves, stored
 from jepabook.vision.convert import convert, main
 
 ROOT = Path(__file__).resolve().parents[1]

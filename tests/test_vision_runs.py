@@ -17,8 +17,9 @@ import torch
 from commands import Trap, contents
 from trainings import MICRO, left, pictures, plan
 
+from jepabook import _files as files
 from jepabook.spectrum.share import Share
-from jepabook.vision import files, images, model, runs, train
+from jepabook.vision import images, model, runs, train
 
 MODULE, KINDS = "jepabook.vision.train", ("json", "safetensors")
 WORDS = ["--objective", "mae", "--images", "photos", "--count", "32", "--preset", "micro"]
@@ -174,11 +175,31 @@ DAMAGE = {
     "facts: not text": (FACTS, always(b"\xff\xfe"), f"{FACTS} is damaged: it is no JSON object"),
     "facts: deep": (FACTS, always(b"[" * 10**5), f"{FACTS} is damaged: it is no JSON object"),
     "facts: a pickle": (FACTS, lambda _: pickle.dumps(Trap()), f"{FACTS} is damaged: it is no"),
-    "facts: nothing": (FACTS, always(b"{}"), f"{FACTS} must be of step 6 and format 1, got an"),
+    "facts: nothing": (FACTS, always(b"{}"), f"{FACTS} must be of format 1, got None: it is d"),
+    "facts: another format": (
+        FACTS,
+        lambda content: content.replace(b'"format": 1', b'"format": 2'),
+        f"{FACTS} must be of format 1, got 2: it is damaged, or of another version of this",
+    ),
+    "facts: a checksum less": (
+        FACTS,
+        lambda content: content.replace(b'"sha256"', b'"sha"'),
+        f"{FACTS} is damaged: it lacks 'sha256'",
+    ),
+    "facts: one more": (
+        FACTS,
+        lambda content: content.replace(b'"step"', b'"more": 1, "step"'),
+        f"{FACTS} is damaged: it holds 'more', which does not belong there",
+    ),
+    "facts: a truth for a step": (
+        FACTS,
+        lambda content: content.replace(b'"step": 6', b'"step": true'),
+        f"{FACTS} is damaged: its 'step' is 'True'",
+    ),
     "facts: another step": (
         FACTS,
         lambda content: content.replace(b'"step": 6', b'"step": 5'),
-        f"{FACTS} must be of step 6 and format 1, got another one",
+        f"{FACTS} must be of step 6, got 5",
     ),
     "facts: another training": (
         FACTS,
@@ -186,7 +207,12 @@ DAMAGE = {
         f"{FACTS} is of another training: its seed is 3, not 0: choose another folder",
     ),
     "run: a list": ("run.json", always(b"[]"), "run.json is damaged: it is no JSON object"),
-    "run: nothing": ("run.json", always(b"{}"), "run.json is damaged or of another format"),
+    "run: nothing": ("run.json", always(b"{}"), "run.json must be of format 1, got None: it is d"),
+    "run: no identity": (
+        "run.json",
+        lambda content: content.replace(b'"identity"', b'"identities"'),
+        "run.json is damaged: it lacks 'identity'",
+    ),
     "run: half": ("run.json", halved, "run.json is damaged: it is no JSON object"),
     "log: gone": ("log.jsonl", None, "log.jsonl is damaged: line 1 must be of step 2"),
     "log: half": ("log.jsonl", halved, "log.jsonl is damaged: line 2 must be of step 4"),
@@ -218,6 +244,9 @@ def test_damage_is_refused_in_one_line_with_the_file_and_nothing_changes(folder,
     assert contents(folder) == before and not Path("sprung").exists()
 
 
+OTHER = f"{STATE} is a checkpoint of another model: "
+
+
 def replaced(folder, content):
     """Another content for the state, with the checksum that fits."""
     (folder / STATE).write_bytes(content)
@@ -232,24 +261,38 @@ def replaced(folder, content):
         ("pickle", f"{STATE} is no safetensors file (SafetensorError)"),
         ("torch", f"{STATE} is no safetensors file (SafetensorError)"),
         ("zeros", f"{STATE} is no safetensors file (SafetensorError)"),
-        ("optimiser", f"{STATE} lacks the optimiser's tensors of encoder.embed.weight"),
-        ("shape", f"{STATE} is a checkpoint of another model"),
-        ("missing", f"{STATE} is a checkpoint of another model"),
-        ("extra", f"{STATE} is a checkpoint of another model"),
+        ("optimiser", f"{OTHER}it lacks optimiser.encoder.embed.weight.exp_avg_sq"),
+        ("shape", f"{OTHER}its model.encoder.embed.weight is torch.float32 of shape (3,), not "),
+        ("type", f"{OTHER}its model.encoder.embed.weight is torch.float64 of shape "),
+        ("missing", f"{OTHER}it lacks model.encoder.embed.weight"),
+        ("extra", f"{OTHER}it holds model.encoder.extra"),
+        ("stray", f"{OTHER}it holds stray"),
+        ("nan", f"{STATE} is damaged: not all numbers in model.encoder.embed.weight are finite"),
+        (
+            "inf",
+            f"{STATE} is damaged: not all numbers in optimiser.encoder.embed.weight.exp_avg_sq",
+        ),
+        ("count", f"{STATE} is damaged: its optimiser has not done 6 steps"),
     ],
 )
 def test_what_is_no_state_is_refused_also_with_the_right_checksum(folder, capsys, wrong, message):
     assert run() == 0
     tensors = safetensors.torch.load_file(folder / STATE)
     contents_of = {"pickle": pickle.dumps(Trap()), "torch": torch_pickle(None), "zeros": bytes(99)}
-    if wrong == "optimiser":
-        del tensors["optimiser.encoder.embed.weight.exp_avg_sq"]
-    elif wrong == "missing":
-        del tensors["model.encoder.embed.weight"]
-    elif wrong == "shape":
-        tensors["model.encoder.embed.weight"] = torch.zeros(3)
-    elif wrong == "extra":
-        tensors["model.encoder.extra"] = torch.zeros(3)
+    weight, second = "model.encoder.embed.weight", "optimiser.encoder.embed.weight.exp_avg_sq"
+    changes = {
+        "optimiser": {second: None},
+        "missing": {weight: None},
+        "shape": {weight: torch.zeros(3)},
+        "type": {weight: tensors[weight].double()},
+        "extra": {"model.encoder.extra": torch.zeros(3)},
+        "stray": {"stray": torch.zeros(3)},
+        "nan": {weight: torch.full_like(tensors[weight], torch.nan)},
+        "inf": {second: torch.full_like(tensors[second], torch.inf)},
+        "count": {"optimiser.encoder.embed.weight.step": torch.tensor(5.0)},
+    }
+    tensors |= changes.get(wrong, {})
+    tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
     replaced(folder, contents_of.get(wrong) or safetensors.torch.save(tensors))
     capsys.readouterr()
     before = contents(folder)
@@ -286,9 +329,14 @@ def test_no_flipped_bit_of_a_state_goes_unnoticed(tmp_path):
         ("weights-0000002.safetensors", b"x", "weights-0000002.safetensors is damaged: its chec"),
         ("weights-0000002.safetensors", None, "weights-0000002.safetensors must be a checkpoint"),
         ("weights-0000002.json", b"5", "weights-0000002.json is damaged: it is no JSON object"),
-        ("weights-0000002.json", "identity", "weights-0000002.json is damaged: it does not tell"),
-        ("weights-0000002.json", "config", "weights-0000002.json is damaged: it does not tell"),
-        ("weights-0000002.json", "width", "weights-0000002.json is damaged: it does not tell"),
+        (
+            "weights-0000002.json",
+            "identity",
+            "weights-0000002.json is damaged: it lacks 'identity'",
+        ),
+        ("weights-0000002.json", "config", "weights-0000002.json is of another training: its con"),
+        ("run.json", "config", "weights-0000002.json is of another training: its other"),
+        ("run.json", "identity", "run.json is damaged: it lacks 'identity'"),
     ],
 )
 def test_a_model_that_is_damaged_is_refused_by_name(tmp_path, file, content, message):
@@ -313,7 +361,7 @@ def test_a_damaged_log_is_told_by_name(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"step": 1')
     with pytest.raises(ValueError) as caught:
         runs.log_of(tmp_path)
-    assert str(caught.value) == f"{tmp_path}/log.jsonl is damaged: it has a line that is no JSON"
+    assert str(caught.value) == f"{tmp_path}/log.jsonl is damaged: line 1 is no line of a log"
 
 
 def test_a_full_disk_is_told_in_one_line_and_the_training_goes_on_when_there_is_room(
@@ -409,11 +457,129 @@ def test_words_that_are_no_command_end_with_status_2(folder, capsys, length, mes
     assert capsys.readouterr().err.endswith(f"error: {message}\n")
 
 
-def test_a_loss_that_is_not_finite_ends_the_training_in_one_line(folder, capsys):
+@pytest.mark.parametrize("every", ["0", "60"])
+def test_a_loss_that_is_not_finite_ends_the_training_in_one_line(folder, capsys, every):
+    after = {"0": "after step 1 the loss is nan; what was", "60": "after step 1 the loss is nan"}
     for _ in range(2):
-        assert run("--rate", "1e30") == 2
-        one_error(capsys, "rate must be smaller than 1e+30: the loss is nan at step 2")
+        assert run("--rate", "1e30", "--save-every", every) == 2
+        one_error(capsys, f"rate must be smaller than 1e+30: {after[every]}")
     assert runs.log_of(folder) == []
+
+
+@pytest.mark.parametrize("objective", ["mae", "jepa"])
+@pytest.mark.parametrize("rate", ["1e38", "1e30", "1e20"])
+def test_one_step_that_spoils_the_model_is_no_success_and_leaves_nothing_spoilt(
+    folder, capsys, objective, rate
+):
+    words = ("--rate", rate, "--objective", objective)
+    for _ in range(2):
+        assert run(*words, length=("--steps", "1")) == 2
+        one_error(capsys, f"rate must be smaller than {float(rate)}: after step 1 ")
+    assert runs.steps_of(folder) == [0] and runs.steps_of(folder, "state") == []
+
+
+@pytest.mark.parametrize("what", ["weight", "target", "exp_avg", "exp_avg_sq"])
+def test_numbers_that_are_not_finite_never_replace_good_ones(folder, capsys, monkeypatch, what):
+    """Whatever spoils them, and at whatever step; and what is left is gone on with."""
+    words = ("--objective", "jepa")
+    assert run(*words, "--out", "right") == 0
+    capsys.readouterr()
+    step = train._Training.step
+
+    def spoils(self, number):
+        loss = step(self, number)
+        if number == 4:
+            parameter = self.network.encoder.embed.weight
+            spoilt = {"weight": parameter, "target": self.network.target.embed.weight}
+            spoilt |= self.optimiser.state[parameter]
+            spoilt[what].data.view(-1)[5] = torch.inf
+        return loss
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train._Training, "step", spoils)
+        for _ in range(2):
+            assert run(*words) == 2
+            one_error(capsys, "rate must be smaller than ")
+            assert runs.steps_of(folder, "state") == [4] and runs.steps_of(folder) == [0, 1, 2]
+    assert run(*words) == 0 and left(folder) == left(folder.parent / "right")
+
+
+# models that were kept
+
+
+def spoilt(folder, how):
+    """One kept model damaged; the file that is to be named."""
+    weights, facts = (folder / f"weights-0000001.{kind}" for kind in ("safetensors", "json"))
+    other = folder / "weights-0000002"
+    if how == "flipped":
+        weights.write_bytes(flipped(-40)(weights.read_bytes()))
+    elif how == "truncated":
+        weights.write_bytes(halved(weights.read_bytes()))
+    elif how == "weights gone":
+        weights.unlink()
+    elif how == "both gone":
+        weights.unlink()
+        facts.unlink()
+    elif how == "weights of another step":
+        shutil.copy(other.with_suffix(".safetensors"), weights)
+    elif how == "another step":
+        shutil.copy(other.with_suffix(".safetensors"), weights)
+        shutil.copy(other.with_suffix(".json"), facts)
+        return facts.name
+    elif how == "another run":
+        assert run("--out", "other", "--seed", "3") == 0
+        shutil.copy(folder.parent / "other" / weights.name, weights)
+        shutil.copy(folder.parent / "other" / facts.name, facts)
+        return facts.name
+    return weights.name
+
+
+@pytest.mark.parametrize("when", ["finished", "stopped", "measured"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "flipped", "truncated", "weights gone", "both gone", "weights of another step",
+        "another step", "another run",
+    ],
+)  # fmt: skip
+def test_a_training_speaks_for_every_model_that_it_kept(folder, capsys, monkeypatch, how, when):
+    step = train._Training.step
+
+    def stops(self, number):
+        if number == 3:
+            raise KeyboardInterrupt
+        return step(self, number)
+
+    with monkeypatch.context() as patch:
+        if when == "stopped":
+            patch.setattr(train._Training, "step", stops)
+        run()
+    named = spoilt(folder, how)
+    capsys.readouterr()
+    before = contents(folder)
+    if when == "measured":
+        with pytest.raises(ValueError, match=rf"^run/{named} (is|must be) "):
+            train.trained("run", 1)
+    else:
+        assert run() == 2
+        one_error(capsys, f"run/{named} ")
+    assert contents(folder) == before
+
+
+def test_a_model_spoilt_while_the_training_runs_is_told_when_it_ends(folder, capsys, monkeypatch):
+    step = train._Training.step
+
+    def spoils(self, number):
+        if number == 4:
+            spoilt(folder, "flipped")
+        return step(self, number)
+
+    monkeypatch.setattr(train._Training, "step", spoils)
+    assert run() == 2
+    one_error(capsys, "run/weights-0000001.safetensors is damaged: its checksum is not the one in")
+
+
+# how it stops
 
 
 def test_ctrl_c_tells_how_to_go_on(folder, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Trainings of vision models that take a second, and their deaths: for tests."""
 
 import json
+import os
 import sys
 from contextlib import contextmanager
 
@@ -62,7 +63,8 @@ class Killed(BaseException):
 class Death:
     """Comes to this process before any operation on the files of a folder."""
 
-    EVENTS = frozenset(["open", "os.listdir", "os.mkdir", "os.remove", "os.rename", "os.scandir"])
+    NAMES = ("chmod", "listdir", "mkdir", "remove", "rename", "rmdir", "scandir")
+    EVENTS = frozenset(["open", *map("os.{}".format, NAMES)])
 
     def __init__(self):
         self.folder, self.spared = None, 0
@@ -86,7 +88,7 @@ class Death:
         self.spared -= 1
         if self.spared < 0:
             folder, self.folder = self.folder, None
-            if event == "open" and set(how[0] or "") & set("wa+"):
+            if event == "open" and (set(how[0] or "") & set("wa+") or how[1] & os.O_CREAT):
                 with open(path, "a", encoding="utf-8") as file:
                     file.write('{"step": 1')  # it dies in the middle of writing
             self.folder = folder

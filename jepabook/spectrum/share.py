@@ -1,5 +1,6 @@
 """One estimate by several processes: each reads its share, and sums meet in an all_reduce."""
 
+import datetime
 import os
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -7,9 +8,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jepabook import _validate
+
+PATIENCE = 600.0  # seconds that processes wait for each other
+WAITING = "seconds that processes under torchrun wait for each other (600)"
+LONGEST = 10**7  # seconds: what is passed on as a limit must fit in nanoseconds
+
 
 class ElsewhereError(ValueError):
     """What another one of several processes met, which tells of it."""
+
+    told = False
+
+
+class HereError(ValueError):
+    """What this one of several processes met, and tells."""
+
+    told = True
 
 
 @dataclass(frozen=True)
@@ -21,53 +36,115 @@ class Share:
     rank, processes : int
     total : callable
         Maps a float64 array to its sum over all processes, which all call it with the same shape.
+    patience : float or None
+        Seconds that a process waits for the others before it ends; None: as torch has it.
     """
 
     rank: int = 0
     processes: int = 1
     total: Callable = np.asarray
+    patience: float | None = None
 
     def of(self, count):
         """The share [start, stop) of `count` things in a row."""
         edges = count * np.arange(self.processes + 1) // self.processes
         return int(edges[self.rank]), int(edges[self.rank + 1])
 
+    @contextmanager
+    def agreed(self):
+        """What stops one process inside stops all of them after it; all must come here.
+
+        The first process that was stopped tells why.
+        """
+        failure = None
+        try:
+            yield
+        except Exception as error:
+            failure = error
+        self.agree(failure)
+
+    def agree(self, failure):
+        """Raise in all processes if there is a failure, an exception or None, in one of them."""
+        failed = np.zeros(self.processes)
+        failed[self.rank] = failure is not None
+        failed = self.total(failed)
+        if not failed.any():
+            return
+        if failure is None or failed.argmax() != self.rank:
+            raise ElsewhereError("another process cannot go on")
+        if self.processes > 1 and isinstance(failure, (ValueError, OSError)):
+            raise HereError(str(failure)) from failure
+        raise failure
+
+    @contextmanager
+    def waiting(self):
+        """What torch says inside of processes that do not answer is told in one line."""
+        try:
+            yield
+        except RuntimeError as error:
+            text = str(error).lower()
+            late = "timed out" in text or "timeout" in text
+            if self.patience is None or not (late or "connection" in text or "peer" in text):
+                raise
+            limit = f"answer within {self.patience:g} s (--patience)"
+            told = f"{limit}, got none from one" if late else "go on, got one that has ended"
+            raise HereError(f"all processes must {told}") from None
+
 
 def among_processes():
     """The `Share` of this process in torch's default process group (gloo, nccl, ...)."""
-    import torch
     from torch import distributed
 
-    rank, processes = distributed.get_rank(), distributed.get_world_size()
-    on_gpu = distributed.get_backend() == "nccl"
+    return _share(distributed.group.WORLD, distributed.get_backend() == "nccl")
+
+
+def _share(group, on_gpu, patience=None):
+    import torch
+    from torch import distributed
 
     def total(array):
         # all_reduce adds memory up as it lies: in the same order in every process
         tensor = torch.from_numpy(np.array(array, dtype=np.float64, order="C"))
         tensor = tensor.cuda() if on_gpu else tensor
-        distributed.all_reduce(tensor)
+        with Share(patience=patience).waiting():
+            distributed.all_reduce(tensor, group=group)
         return tensor.cpu().numpy()
 
-    return Share(rank, processes, total)
+    return Share(distributed.get_rank(), distributed.get_world_size(), total, patience)
 
 
 @contextmanager
-def under_torchrun(device="auto"):
+def under_torchrun(device="auto", patience=PATIENCE):
     """Join the processes that ``torchrun`` started, if it did; yields this one's `Share`.
 
-    They meet on their GPUs where torch sees some, unless `device` is "cpu".
+    On GPUs they exchange gradients where torch sees some, unless `device` is "cpu"; sums meet on
+    CPUs.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda"}
+    patience : float
+        Seconds that a process waits for the others at a meeting before it ends with an error.
     """
+    patience = _validate.number("patience", patience, _validate.positive)
+    if patience > LONGEST:
+        raise ValueError(f"patience must be at most {LONGEST} seconds, got {patience}")
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Share()
         return
     import torch
     from torch import distributed
 
+    limit = datetime.timedelta(seconds=patience)
     gpu = device != "cpu" and torch.cuda.is_available() and distributed.is_nccl_available()
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if gpu else "gloo")
+    with Share(patience=patience).waiting():
+        # nccl's own limit kills; it is to come after that of the sums, which tells
+        backend, longer = ("nccl", 2 * limit) if gpu else ("gloo", limit)
+        distributed.init_process_group(backend, timeout=longer)
+        sums = distributed.new_group(backend="gloo", timeout=limit)
     try:
-        yield among_processes()
+        yield _share(sums, False, patience)
     finally:
         distributed.destroy_process_group()

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jepabook import _files as files
 from jepabook import _validate, recorded
-from jepabook.vision import files, sources, stored
+from jepabook.vision import sources, stored
 from jepabook.vision.decoding import Skipped, decoded, quiet
 
 CHUNK = 256  # images between two journals

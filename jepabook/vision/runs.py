@@ -2,23 +2,36 @@
 
 ``run.json`` names the training; ``log.jsonl`` has a line for each logged step; ``weights-*`` are
 models at the steps that a figure needs, ``state-*`` the newest model with its optimiser. Each of
-these is a ``.safetensors`` file, and a ``.json`` with its checksum that is written after it:
-without the latter the former does not count.
+these is a ``.safetensors`` file, and a ``.json`` with its step, its checksum and the training's
+identity that is written after it: without the latter the former does not count.
 """
 
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 
 import safetensors.torch
+import torch
 
-from jepabook.vision import files
+from jepabook import _files as files
 
 FORMAT = 1
 RUN, LOG = "run.json", "log.jsonl"
 WEIGHTS, STATE = "weights", "state"
 MODEL, OPTIMISER = "model.", "optimiser."  # how names of tensors begin
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, beside the number of its steps
+FIELDS = {"step": files.is_count, "sha256": files.is_checksum, "identity": dict}
+
+
+def _is_number(value):
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+LINE = {"step": files.is_count} | dict.fromkeys(
+    ("loss", "rate", "weight_decay", "images_per_second"), _is_number
+)
 
 
 class Folder:
@@ -42,7 +55,7 @@ class Folder:
         self.path = Path(folder)
         self.identity = json.loads(json.dumps(identity))
         if (self.path / RUN).exists():
-            _refuse_other(self.path / RUN, files.read_json(self.path / RUN), self.identity)
+            _refuse_other(self.path / RUN, identity_of(folder), self.identity)
         else:
             files.refuse_foreign(folder, RUN)
             run = {"format": FORMAT, "identity": self.identity, **facts}
@@ -62,6 +75,8 @@ class Folder:
 
         Raises
         ------
+        ValueError
+            If a number is not finite: what was saved before stays.
         OSError
             If there is no room.
         """
@@ -70,6 +85,12 @@ class Folder:
             for name, parameter in network.named_parameters():
                 for key, tensor in optimiser.state.get(parameter, {}).items():
                     tensors[f"{OPTIMISER}{name}.{key}"] = tensor
+        broken = _broken(tensors)
+        if broken:
+            raise ValueError(
+                f"rate must be smaller than {self.identity.get('rate')}: after step {step} not all "
+                f"numbers in {broken} are finite; what was saved before is kept"
+            )
         kind = WEIGHTS if optimiser is None else STATE
         path = file_of(self.path, kind, step)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -84,11 +105,14 @@ class Folder:
 
     def tidy(self, step):
         """Remove all states but that of a step, and what a killed process left of others."""
-        ours = re.compile(rf"\.?{STATE}-\d+\.(json|safetensors)")
+        ours = re.compile(
+            rf"\.?({STATE}-\d{{7,}})\.(json|safetensors)(-[0-9a-f]{{8}}\.unfinished)?"
+        )
         kept = file_of(self.path, STATE, step).stem
         # in alphabetical order the JSON first: what is left without it does not count
         for old in sorted(self.path.iterdir()):
-            if ours.fullmatch(old.name) and old.stem != kept:
+            found = ours.fullmatch(old.name)
+            if found and (found[1] != kept or found[3]) and old.is_file():
                 old.unlink()
 
     def restore(self, network, optimiser):
@@ -113,19 +137,38 @@ class Folder:
         if not steps:
             return 0
         path = file_of(self.path, STATE, steps[-1])
-        tensors, facts = load(self.path, STATE, steps[-1])
-        _refuse_other(path.with_suffix(".json"), facts, self.identity)
-        fill(network, tensors, path)
-        for name, parameter in network.named_parameters():
-            if parameter.requires_grad:
-                start = f"{OPTIMISER}{name}."
-                found = {key: tensors.get(start + key) for key in ("step", "exp_avg", "exp_avg_sq")}
-                if any(tensor is None for tensor in found.values()):
-                    raise ValueError(f"{path} lacks the optimiser's tensors of {name}")
-                optimiser.state[parameter] = {
-                    key: tensor.to(parameter.device) for key, tensor in found.items()
-                }
+        tensors = load(self.path, STATE, steps[-1], self.identity)
+        trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
+        wanted = {f"{OPTIMISER}{name}.step": torch.tensor(0.0) for name in trained}
+        for name, parameter in trained.items():
+            wanted |= {f"{OPTIMISER}{name}.{key}": parameter for key in MOMENTS}
+        state = {name: tensor for name, tensor in tensors.items() if not name.startswith(MODEL)}
+        _check(state, wanted, path)
+        if any(state[f"{OPTIMISER}{name}.step"] != steps[-1] for name in trained):
+            raise ValueError(f"{path} is damaged: its optimiser has not done {steps[-1]} steps")
+        fill(network, {name: tensors[name] for name in tensors.keys() - state.keys()}, path)
+        for name, parameter in trained.items():
+            optimiser.state[parameter] = {
+                key: state[f"{OPTIMISER}{name}.{key}"].to(parameter.device)
+                for key in ("step", *MOMENTS)
+            }
         return steps[-1]
+
+    def verify(self, kept):
+        """Read models that were kept, and compare what was noted when they were written.
+
+        Parameters
+        ----------
+        kept : iterable of int
+            Their steps.
+
+        Raises
+        ------
+        ValueError
+            With the file, if one is missing, damaged, or of another step or training.
+        """
+        for step in kept:
+            _content(self.path, WEIGHTS, step, self.identity)
 
     def log_length(self, logged):
         """How much of the log there must be when a training goes on.
@@ -149,7 +192,7 @@ class Folder:
         content = path.read_bytes() if path.exists() else b""
         # what follows was written after the newest state, and may end in half a line
         lines = content.splitlines(True)[: len(logged)]
-        found = [_step_of_line(line) for line in lines]
+        found = [(_line(line) or {}).get("step") for line in lines]
         if found != logged:
             place = next(i for i, step in enumerate(logged) if found[i : i + 1] != [step])
             raise ValueError(f"{path} is damaged: line {place + 1} must be of step {logged[place]}")
@@ -165,59 +208,73 @@ class Folder:
 def steps_of(folder, kind="weights"):
     """The steps of a folder's checkpoints of one kind, rising."""
     names = (path.stem.rpartition("-")[2] for path in Path(folder).glob(f"{kind}-*.json"))
-    return sorted(int(name) for name in names if name.isdecimal())
+    steps = sorted(int(name) for name in names if re.fullmatch("[0-9]{7,18}", name))
+    return [step for step in steps if file_of(folder, kind, step).with_suffix(".json").exists()]
 
 
-def load(folder, kind, step):
-    """A checkpoint's tensors and facts.
+def identity_of(folder):
+    """The identity in a folder's ``run.json``; ValueError, with the file, if it is damaged."""
+    return files.read_json(Path(folder) / RUN, {"identity": dict}, FORMAT, rest=True)["identity"]
+
+
+def load(folder, kind, step, identity):
+    """A checkpoint's tensors.
 
     Parameters
     ----------
     folder : path
     kind : {"weights", "state"}
     step : int
+    identity : dict
+        The training's.
 
     Returns
     -------
-    tensors : dict of str to tensor
-    facts : dict
+    dict of str to tensor
 
     Raises
     ------
     ValueError
-        With the file, if there is none, or it is damaged or of another kind.
+        With the file, if there is none, or it is damaged, of another step or training.
     """
+    content = _content(folder, kind, step, identity)
+    try:
+        return safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        path = file_of(folder, kind, step)
+        raise ValueError(f"{path} is no safetensors file ({type(error).__name__})") from None
+
+
+def _content(folder, kind, step, identity):
+    """The bytes of a checkpoint, if they are what its .json says."""
     path = file_of(folder, kind, step)
     told = path.with_suffix(".json")
     if not (path.exists() and told.exists()):
         raise ValueError(f"{path} must be a checkpoint with its .json, got none")
-    facts = files.read_json(told)
-    if facts.get("format") != FORMAT or facts.get("step") != step:
-        raise ValueError(f"{told} must be of step {step} and format {FORMAT}, got another one")
-    if files.sha256(path) != facts.get("sha256"):
+    facts = files.read_json(told, FIELDS, FORMAT)
+    if facts["step"] != step:
+        raise ValueError(f"{told} must be of step {step}, got {facts['step']}")
+    _refuse_other(told, facts["identity"], identity)
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != facts["sha256"]:
         raise ValueError(f"{path} is damaged: its checksum is not the one in {told.name}")
-    try:
-        return safetensors.torch.load_file(path), facts
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise ValueError(f"{path} is no safetensors file ({type(error).__name__})") from None
+    return content
 
 
 def log_of(folder):
     """The log's lines, a dict each; ValueError, with the file, where one is damaged."""
     path = Path(folder) / LOG
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError:
-        raise ValueError(f"{path} is damaged: it has a line that is no JSON") from None
+    lines = [_line(line) for line in path.read_bytes().splitlines(True)]
+    if None in lines:
+        raise ValueError(f"{path} is damaged: line {lines.index(None) + 1} is no line of a log")
+    return lines
 
 
 def fill(network, tensors, path):
     """Fill a model from a checkpoint's tensors; ValueError, with the path, if they do not fit."""
-    found = {name.removeprefix(MODEL): t for name, t in tensors.items() if name.startswith(MODEL)}
-    try:
-        network.load_state_dict(found)
-    except RuntimeError:
-        raise ValueError(f"{path} is a checkpoint of another model") from None
+    wanted = {MODEL + name: tensor for name, tensor in network.state_dict().items()}
+    _check(tensors, wanted, path)
+    network.load_state_dict({name.removeprefix(MODEL): tensors[name] for name in wanted})
 
 
 def file_of(folder, kind, step):
@@ -225,18 +282,39 @@ def file_of(folder, kind, step):
     return Path(folder) / f"{kind}-{step:07d}.safetensors"
 
 
-def _step_of_line(line):
-    """The step that a whole line of the log is of; None for anything else."""
+def _check(tensors, wanted, path):
+    """Raise ValueError unless tensors have the names, shapes and types wanted, and are finite."""
+    odd = sorted(tensors.keys() ^ wanted.keys())
+    if odd:
+        what = "lacks" if odd[0] in wanted else "holds"
+        raise ValueError(f"{path} is a checkpoint of another model: it {what} {odd[0]}")
+    for name, like in wanted.items():
+        found = tensors[name]
+        if (found.shape, found.dtype) != (like.shape, like.dtype):
+            raise ValueError(
+                f"{path} is a checkpoint of another model: its {name} is {found.dtype} of shape "
+                f"{tuple(found.shape)}, not {like.dtype} of shape {tuple(like.shape)}"
+            )
+    broken = _broken(tensors)
+    if broken:
+        raise ValueError(f"{path} is damaged: not all numbers in {broken} are finite")
+
+
+def _broken(tensors):
+    """The name of a tensor that holds NaN or infinity; None if there is none."""
+    return next((name for name, x in tensors.items() if not torch.isfinite(x).all()), None)
+
+
+def _line(line):
+    """A whole line of the log, read; None for anything else."""
     try:
-        return json.loads(line)["step"] if line.endswith(b"\n") else None
-    except (ValueError, TypeError, KeyError):
+        found = json.loads(line) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) and not files.misfit(found, LINE) else None
 
 
-def _refuse_other(path, facts, identity):
-    found = facts.get("identity")
-    if facts.get("format") != FORMAT or not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged or of another format")
+def _refuse_other(path, found, identity):
     differing = [key for key in {**identity, **found} if found.get(key) != identity.get(key)]
     if differing:
         key = differing[0]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jepabook import _files as files
 from jepabook.spectrum import sources
-from jepabook.vision import files
 
 FORMAT = 1
 FACTS, JOURNAL = "images.json", "journal.json"
@@ -203,7 +203,7 @@ def tidy(folder):
     for name in (*(f"{part}.npy.part" for part in PARTS), JOURNAL):
         (Path(folder) / name).unlink(missing_ok=True)
     for name in (JOURNAL, FACTS):
-        (Path(folder) / files.temporary(name)).unlink(missing_ok=True)
+        files.tidy(Path(folder) / name)
 
 
 def refuse_other(folder, found, wanted):

@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import json
 import math
-import os
 import sys
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -18,9 +17,10 @@ import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from jepabook import _validate, recorded
-from jepabook.spectrum.share import ElsewhereError, Share, under_torchrun
-from jepabook.vision import files, images, model, objectives, recipes, runs
+from jepabook import _command, _validate, recorded
+from jepabook import _files as files
+from jepabook.spectrum.share import PATIENCE, WAITING, Share, under_torchrun
+from jepabook.vision import images, model, objectives, recipes, runs
 from jepabook.vision.batches import Batches
 
 COUNT = 20_000  # images, where they are cut or drawn
@@ -113,26 +113,34 @@ def train(
         process trains there, sizes do not fit, the loss is no longer finite.
     """
     share, device = share or Share(), torch.device(device)
-    workers = _validate.integer("workers", workers)
-    save_every = _validate.number("save_every", save_every, _validate.non_negative)
-    size = plan.config.image_size
-    if pictures.size != size:
-        raise ValueError(f"images must have {size} pixels a side, got {pictures.size}")
-    if plan.batch % share.processes:
-        raise ValueError(f"batch must be a multiple of {share.processes}, got {plan.batch}")
-    # before the folder: a plan that does not fit the images is to leave no trace
-    batches = Batches(pictures.pixels, plan.config, plan.batch, plan.seed, plan.crop, device)
     with ExitStack() as stack:
+        with share.agreed():
+            workers = _validate.integer("workers", workers)
+            save_every = _validate.number("save_every", save_every, _validate.non_negative)
+            size = plan.config.image_size
+            if pictures.size != size:
+                raise ValueError(f"images must have {size} pixels a side, got {pictures.size}")
+            if plan.batch % share.processes:
+                raise ValueError(f"batch must be a multiple of {share.processes}, got {plan.batch}")
+            # before the folder: a plan that does not fit the images is to leave no trace
+            batches = Batches(
+                pictures.pixels, plan.config, plan.batch, plan.seed, plan.crop, device
+            )
         run = stack.enter_context(_folder(plan, pictures, folder, device, share))
-        recipe = recipes.recipe(plan.objective)
-        network = recipe.model(plan.config, plan.seed).to(device)
-        optimiser = torch.optim.AdamW(
-            model.decay_groups(network, 0.0), lr=0.0, betas=recipe.betas, fused=True
-        )
-        done = run.restore(network, optimiser)
+        with share.agreed():
+            recipe = recipes.recipe(plan.objective)
+            network = recipe.model(plan.config, plan.seed).to(device)
+            optimiser = torch.optim.AdamW(
+                model.decay_groups(network, 0.0), lr=0.0, betas=recipe.betas, fused=True
+            )
+            done = run.restore(network, optimiser)
+            length = run.log_length([step for step in range(1, done + 1) if plan.logs(step)])
+            run.verify(step for step in plan.kept if done and step <= done)
+        if share.total(np.array([float(done)]))[0] != done * share.processes:
+            raise ValueError(f"all processes must see the same files in {folder}, got others")
         gradients = stack.enter_context(_gradients(network, plan.part, device, share, workers))
         training = _Training(plan, recipe, batches, network, optimiser, gradients, share)
-        _loop(training, run, done, save_every, progress)
+        _loop(training, run, done, length, save_every, progress)
     return runs.log_of(folder)[-1]
 
 
@@ -159,6 +167,18 @@ class _Training:
         self.network.after_step(step / self.plan.steps)
         return loss
 
+    def check(self, step):
+        """Raise ValueError unless the model's loss is finite, on images of the step just done."""
+        share = self.share
+        batch = self.batches.at(step - 1, share.rank, share.processes)
+        with torch.no_grad():
+            loss = float(self.network(*(tensor[: self.plan.part] for tensor in batch)))
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"rate must be smaller than {self.plan.rate}: after step {step} the loss is "
+                f"{loss}; what was saved before is kept"
+            )
+
     def rates(self, step):
         """Learning rate and weight decay."""
         steps = self.plan.steps
@@ -166,31 +186,35 @@ class _Training:
         return rate, recipes.weight_decay(self.recipe, step, steps)
 
 
-def _loop(training, run, done, save_every, progress):
+def _loop(training, run, done, length, save_every, progress):
     """All steps from `done` on. The first process writes, the others only compute."""
     from tqdm import tqdm
 
     plan, share, first = training.plan, training.share, training.share.rank == 0
-    # looked at by all processes, so that all stop where it is damaged
-    length = run.log_length([step for step in range(1, done + 1) if plan.logs(step)])
+    failure = None
     with ExitStack() as stack:
         hidden = None if progress and first else True
         bar = stack.enter_context(
             tqdm(total=plan.steps, initial=done, unit=" steps", disable=hidden)
         )
-        log = stack.enter_context(run.open_log(length)) if first else None
-        if first:
-            run.tidy(done)
-        if first and done == 0:
-            run.save(0, training.network)
+        with share.agreed():
+            if first:
+                log = stack.enter_context(run.open_log(length))
+                run.tidy(done)
+                if done == 0:
+                    run.save(0, training.network)
         saved = told = time.monotonic()
         before = done
         for step in range(done, plan.steps):
-            loss = training.step(step)
+            with share.waiting():
+                loss = training.step(step)
             step += 1
             bar.update()
             if plan.logs(step):
-                mean = float(share.total(np.array([float(loss)]))[0]) / share.processes
+                mean, failed = share.total(np.array([float(loss), failure is not None]))
+                if failed:
+                    break
+                mean = float(mean) / share.processes
                 if not math.isfinite(mean):
                     raise ValueError(
                         f"rate must be smaller than {plan.rate}: the loss is {mean} at step {step}"
@@ -200,16 +224,31 @@ def _loop(training, run, done, save_every, progress):
                     rate, decay = training.rates(step - 1)
                     speed = (step - before) * plan.batch / (now - told)
                     line = {"step": step, "loss": mean, "rate": rate, "weight_decay": decay}
-                    print(json.dumps(line | {"images_per_second": round(speed, 1)}), file=log)
+                    line["images_per_second"] = round(speed, 1)
                     bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
                 told, before = now, step
-            if first and step in plan.kept:
-                run.save(step, training.network)
-            if first and (time.monotonic() - saved >= save_every or step == plan.steps):
-                files.to_disk(log)  # no state without its lines, also when the machine stops
-                run.save(step, training.network, training.optimiser)
-                saved = time.monotonic()
-    share.total(np.zeros(1))  # the others wait until all is written
+            if not first or failure:
+                continue
+            try:
+                if plan.logs(step):
+                    print(json.dumps(line), file=log)
+                last = step == plan.steps
+                due = time.monotonic() - saved >= save_every or last
+                if due or step in plan.kept:
+                    training.check(step)
+                if step in plan.kept:
+                    run.save(step, training.network)
+                if due:
+                    files.to_disk(log)  # no state without its lines, also when the machine stops
+                    run.save(step, training.network, training.optimiser)
+                    saved = time.monotonic()
+                if last and done < plan.steps:
+                    run.verify(plan.kept)
+            except (ValueError, OSError) as error:
+                failure = error  # which the others learn at the next meeting
+                if share.processes == 1:
+                    break
+    share.agree(failure)  # the others wait until all is written
 
 
 @contextmanager
@@ -222,7 +261,8 @@ def _gradients(network, part, device, share, workers):
     on_gpu = device.type == "cuda"
     forward = torch.compile(network) if on_gpu else network
     if share.processes > 1:
-        forward = DistributedDataParallel(forward)
+        with share.waiting():
+            forward = DistributedDataParallel(forward)
 
     def backward(*batch):
         network.zero_grad(set_to_none=True)
@@ -251,16 +291,13 @@ def _folder(plan, pictures, folder, device, share):
     facts = recorded.provenance(plan.seed, time.time(), kind) | {"processes": share.processes}
     del facts["wall_seconds"]
     with ExitStack() as stack:
-        failure = None
-        if share.rank == 0:
-            try:
+        with share.agreed():
+            if share.rank == 0:
                 stack.enter_context(files.alone(folder))
                 runs.Folder(folder, identity, facts)
-            except (ValueError, OSError) as error:
-                failure = error
-        if share.total(np.array([float(failure is not None)]))[0]:
-            raise failure or ElsewhereError("the first process cannot use the folder")
-        yield runs.Folder(folder, identity, facts)
+        with share.agreed():  # the others look for it where the first one made it
+            run = runs.Folder(folder, identity, facts)
+        yield run
 
 
 def trained(folder, step):
@@ -283,16 +320,15 @@ def trained(folder, step):
     ValueError
         With the file, if there is no such checkpoint or it is damaged.
     """
-    path = runs.file_of(folder, runs.WEIGHTS, step)
-    tensors, facts = runs.load(folder, runs.WEIGHTS, step)
+    identity = runs.identity_of(folder)
+    tensors = runs.load(folder, runs.WEIGHTS, step, identity)
     try:
-        identity = facts["identity"]
         config = model.Config(**identity["config"])
         network = recipes.recipe(identity["objective"]).model(config, identity["seed"])
     except (KeyError, TypeError, ValueError):
-        told = path.with_suffix(".json")
+        told = runs.Path(folder) / runs.RUN
         raise ValueError(f"{told} is damaged: it does not tell the model's sizes") from None
-    runs.fill(network, tensors, path)
+    runs.fill(network, tensors, runs.file_of(folder, runs.WEIGHTS, step))
     return network
 
 
@@ -324,50 +360,48 @@ def parser():
     add("--device", default="auto", help="auto, cpu or cuda (auto)")
     add("--workers", type=int, help="threads on a CPU (one on every core)")
     add("--save-every", type=float, default=60.0, help="seconds between two states (60)")
+    add("--patience", type=float, default=PATIENCE, help=WAITING)
     return command
 
 
 def main(argv=None):
     """Run the command; returns the exit status, 2 for bad input."""
     options = parser().parse_args(argv)
-    try:
-        with under_torchrun(options.device) as share:
-            last = _command(options, share)
+
+    def work():
+        with under_torchrun(options.device, options.patience) as share:
+            last = _train(options, share)
             if share.rank == 0:
                 print(f"loss {last['loss']:.4f} after {last['step']} steps: {options.out}")
-    except (ValueError, OSError) as error:
-        # what all processes meet, only the first one of each machine tells
-        if os.environ.get("LOCAL_RANK", "0") == "0" and not isinstance(error, ElsewhereError):
-            print(f"python -m jepabook.vision.train: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
 
-
-def _command(options, share):
-    if options.device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device must be auto, cpu or cuda, got {options.device!r}")
-    gpu = torch.cuda.is_available()
-    if options.device == "cuda" and not gpu:
-        raise ValueError("device must be cpu or auto where torch sees no GPU, got 'cuda'")
-    device = "cuda" if gpu and options.device != "cpu" else "cpu"
-    config = model.preset(options.preset)
-    recipes.recipe(options.objective)
-    made = options.images in ("photos", "leaves")
-    count = COUNT if made and options.count is None else options.count
-    pictures = images.open_images(options.images, config.image_size, count, options.seed)
-    steps = options.steps
-    if steps is None:
-        epochs = _validate.number("epochs", options.epochs, _validate.positive)
-        batch = _validate.integer("batch", options.batch)
-        steps = max(1, int(epochs * (len(pictures) // batch)))
-    chosen = ("batch", "seed", "rate", "crop", "part", "keep")
-    plan = Plan(
-        options.objective, config, steps, **{name: getattr(options, name) for name in chosen}
+    return _command.status(
+        "python -m jepabook.vision.train", work, "the same command goes on from here"
     )
-    workers = torch.get_num_threads() if options.workers is None else options.workers
+
+
+def _train(options, share):
+    with share.agreed():
+        if options.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device must be auto, cpu or cuda, got {options.device!r}")
+        gpu = torch.cuda.is_available()
+        if options.device == "cuda" and not gpu:
+            raise ValueError("device must be cpu or auto where torch sees no GPU, got 'cuda'")
+        device = "cuda" if gpu and options.device != "cpu" else "cpu"
+        config = model.preset(options.preset)
+        recipes.recipe(options.objective)
+        made = options.images in ("photos", "leaves")
+        count = COUNT if made and options.count is None else options.count
+        pictures = images.open_images(options.images, config.image_size, count, options.seed)
+        steps = options.steps
+        if steps is None:
+            epochs = _validate.number("epochs", options.epochs, _validate.positive)
+            batch = _validate.integer("batch", options.batch)
+            steps = max(1, int(epochs * (len(pictures) // batch)))
+        chosen = ("batch", "seed", "rate", "crop", "part", "keep")
+        plan = Plan(
+            options.objective, config, steps, **{name: getattr(options, name) for name in chosen}
+        )
+        workers = torch.get_num_threads() if options.workers is None else options.workers
     return train(plan, pictures, options.out, device, share, workers, options.save_every, True)
 
 

@@ -1,0 +1,144 @@
+"""How the commands end, whatever stops them: one line and a status, as shells count them.
+
+Nothing but the standard library is imported here, for `begin` comes before all other imports.
+"""
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+
+OURS = ("jepabook", "results")  # packages that hold commands
+FAILED, CLOSED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: stops a command as Ctrl-C does."""
+
+
+def begin():
+    """Let Ctrl-C end the process at once while a command's modules are imported.
+
+    Nothing has been written by then, and an exception would come as a traceback of whatever
+    library is being imported. Does nothing unless the program is one of our commands.
+    """
+    # what Python calls the program while it looks for the module in its packages
+    looking = sys.argv[:1] == ["-m"]
+    words = (word.removeprefix("-m").partition(".")[0] for word in sys.orig_argv)
+    known = signal.getsignal(signal.SIGINT)
+    if looking and any(word in OURS for word in words) and known is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
+def status(program, work, stopped=""):
+    """Do a command's work and return its exit status; what went wrong is told in one line.
+
+    Parameters
+    ----------
+    program : str
+        How errors name the command.
+    work : callable
+        Returns an exit status, None for 0.
+    stopped : str
+        What there is to say of an interrupted command.
+
+    Returns
+    -------
+    int
+        2 for bad input, no room on the disk or in memory; 1 where nobody reads the output any
+        more; 130 after Ctrl-C and 143 after SIGTERM.
+    """
+    try:
+        with _stoppable():
+            try:
+                found = work() or 0
+                if sys.stdout:
+                    sys.stdout.flush()
+                return found
+            except BrokenPipeError:  # the reader, `head` say, has seen enough
+                _close_output()
+                return CLOSED
+            except (ValueError, OSError) as error:
+                _close_output()
+                _tell(f"{program}: error: {error}", error)
+                return FAILED
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                what = str(error) or "no more is to be had"
+                _tell(f"{program}: error: there must be more free memory: {what}", error)
+                return FAILED
+    except KeyboardInterrupt as error:
+        by_user = not isinstance(error, Terminated)
+        word = "interrupted" if by_user else "terminated"
+        _tell(f"{word}: {stopped}" if stopped else word, error)
+        return INTERRUPTED if by_user else TERMINATED
+
+
+def out_of_memory(error):
+    """Whether an error of Python's, NumPy's or torch's says that memory ran out."""
+    kinds = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return kinds or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def _stoppable():
+    """Inside, Ctrl-C and SIGTERM raise; the second time they end the process at once.
+
+    Where a signal is ignored (``nohup``) it stays so. Processes under torchrun end by SIGTERM at
+    once: they may be waiting for each other where Python does not look at signals.
+    """
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,):
+        known = signal.getsignal(number)
+        if known in (signal.SIG_DFL, signal.default_int_handler, _end):
+            try:
+                before[number] = signal.signal(number, _stop)
+            except ValueError:  # not in the main thread
+                pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number, frame):
+    signal.signal(number, _end)
+    raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+
+def _end(number, frame):
+    """End the process at once."""
+    by_user = number == signal.SIGINT
+    try:
+        os.write(2, b"interrupted\n" if by_user else b"terminated\n")
+    finally:
+        os._exit(INTERRUPTED if by_user else TERMINATED)
+
+
+def _tell(text, error):
+    """One line on standard error.
+
+    What all processes of a machine meet, only the first one tells; an error can say that it is to
+    be told, or that another process tells it.
+    """
+    if getattr(error, "told", os.environ.get("LOCAL_RANK", "0") == "0"):
+        try:
+            print(" ".join(text.split()), file=sys.stderr, flush=True)
+        except OSError:  # nobody to tell
+            pass
+
+
+def _close_output():
+    """Write out what is still to be printed, or drop it where that fails."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        # else the interpreter fails once more when it ends
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (OSError, ValueError):
+            pass
