@@ -75,6 +75,42 @@ def status(program, work, stopped=""):
         return INTERRUPTED if by_user else TERMINATED
 
 
+@contextmanager
+def workers(count):
+    """A pool of processes, which all end when the block is left, or this process is killed.
+
+    Ctrl-C is this process's to tell, and not the workers'.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    context = multiprocessing.get_context("spawn")
+    heard = signal.getsignal(signal.SIGINT)
+    pool = ProcessPoolExecutor(count, context, initializer=_end_with_parent)
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # which processes that are started inherit
+        pool.submit(int)  # starts all of them
+        signal.signal(signal.SIGINT, heard)
+        yield pool
+    finally:
+        signal.signal(signal.SIGINT, heard)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+
+
+def _end_with_parent():
+    """In a worker: end when its parent has died."""
+    import multiprocessing
+    import threading
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def out_of_memory(error):
     """Whether an error of Python's, NumPy's or torch's says that memory ran out."""
     kinds = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

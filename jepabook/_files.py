@@ -16,6 +16,8 @@ import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from jepabook import _regular
+
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux; the latter is macOS's RENAME_SWAP
 
 
@@ -45,8 +47,14 @@ def refuse_foreign(folder, own):
 
 def sha256(path):
     """The checksum of a file, in hexadecimal."""
-    with open(path, "rb") as file:
+    with _regular.open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(path):
+    """The bytes of a regular file; ValueError for what is none."""
+    with _regular.open_regular(path) as file:
+        return file.read()
 
 
 @contextmanager
@@ -176,8 +184,9 @@ def read_json(path, fields=None, number=None, rest=False):
     ValueError
         With the file, if it is damaged.
     """
+    content = read(path)
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(content)
     except (ValueError, RecursionError):
         facts = None
     if not isinstance(facts, dict):

@@ -107,8 +107,13 @@ def train(
     }
     if checkpoint is not None:
         identity = checkpoints.identity(networks, weights, steps, record_at)
-        state = checkpoints.resume(checkpoint, state, identity)
-        source.restore(state["source"])
+        state = checkpoints.resume(checkpoint, state, identity, record_at)
+        try:
+            source.restore(state["source"])
+        except (RuntimeError, TypeError):
+            raise ValueError(
+                f"checkpoint {checkpoint} is damaged: its 'source' is no generator's state"
+            ) from None
     begun = time.perf_counter() - float(state["seconds"])
     live, target, sizes, diverged_at = (
         state[name] for name in ("weights", "target", "sizes", "diverged_at")
@@ -137,6 +142,9 @@ def train(
             bar.update()
             last = step + 1 == steps
             if checkpoint is not None and (last or (step + 1) % checkpoint_every == 0):
+                # before they are saved, for a run that is not told from others must be finite
+                gone = ~torch.isfinite(live).all(0).all(-1).all(-1)
+                diverged_at.masked_fill_(gone & (diverged_at < 0), step + 1)
                 state["step"].fill_(step + 1)
                 state["seconds"].fill_(time.perf_counter() - begun)
                 checkpoints.save(checkpoint, state | {"source": source.state()}, identity)

@@ -6,13 +6,16 @@ facts. It is written whole or not at all, and nothing in it is ever unpickled.
 
 import argparse
 import datetime
+import errno
 import hashlib
 import io
 import json
+import os
 import platform
 import re
 import sys
 import time
+from fnmatch import fnmatchcase
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,14 +24,17 @@ import numpy as np
 
 from jepabook import __version__
 from jepabook import _files as files
+from jepabook._command import status
 
-FACTS = "facts"
-RESERVED = (FACTS, "file", "allow_pickle")  # the latter two are NumPy's own
+FACTS, NUMBER = "facts", "format"
+FORMAT = 1  # files that were written before there was a number are read as well
+RESERVED = (FACTS, NUMBER, "file", "allow_pickle")  # the latter two are NumPy's own
+KINDS = "biufc"  # of NumPy's types: numbers and booleans
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 BLOCK = 2**24  # bytes of an array that are looked at together
 
 
-def save(path, arrays, facts):
+def save(path, arrays, facts, undefined=()):
     """Write arrays and facts to `path`, whole or not at all.
 
     Parameters
@@ -39,17 +45,32 @@ def save(path, arrays, facts):
         Numbers or booleans.
     facts : dict
         Anything that JSON can hold.
+    undefined : sequence of str
+        Names, or patterns of them as in `fnmatch`, of arrays in which NaN and infinity mean
+        something, that a feature is never learned, say. In all others they are refused.
+
+    Raises
+    ------
+    ValueError
+        For what cannot be written, which leaves an earlier file as it is.
+    OSError
+        If there is no room.
     """
     path, text = _npz(path), _json(facts)
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if not str(name).isidentifier() or name in RESERVED:
             raise ValueError(f"arrays must have plain names, none of {RESERVED}, got {name!r}")
-        if array.dtype.kind not in "biufc":
+        if array.dtype.kind not in KINDS:
             raise ValueError(f"arrays must hold numbers, got {name!r} of type {array.dtype}")
+        meant = any(fnmatchcase(name, pattern) for pattern in undefined)
+        if not meant and not np.isfinite(array).all():
+            at = tuple(map(int, np.argwhere(~np.isfinite(np.atleast_1d(array)))[0]))
+            bad = np.atleast_1d(array)[at]
+            raise ValueError(f"arrays must be finite, got {bad} in {name!r} at index {at}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.whole(path) as file:
-        np.savez_compressed(file, **arrays, **{FACTS: np.array(text)})
+        np.savez_compressed(file, **arrays, **{FACTS: np.array(text), NUMBER: np.array(FORMAT)})
 
 
 def load(path):
@@ -65,17 +86,28 @@ def load(path):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or was not written by `save`.
+        If the file is damaged, was not written by `save`, or by that of another version.
     """
     path = _npz(path)
-    content = io.BytesIO(path.read_bytes())
+    if not os.path.lexists(path):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    content = io.BytesIO(files.read(path))
     try:
         with np.load(content, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        facts = json.loads(str(arrays.pop(FACTS)))
+        number = arrays.pop(NUMBER, np.array(FORMAT))
+        facts = dict(json.loads(str(arrays.pop(FACTS)))) if number.dtype.kind == "i" else None
+        kinds = {array.dtype.kind for array in arrays.values()}
     except Exception as error:  # a damaged archive can raise nearly anything
         kind = type(error).__name__
         raise ValueError(f"{path} is damaged or not a file of this book ({kind})") from None
+    if facts is None or number.shape or kinds - set(KINDS):
+        raise ValueError(f"{path} is damaged or not a file of this book: it must hold numbers")
+    if number != FORMAT:
+        raise ValueError(
+            f"{path} must be of format {FORMAT}, got {number}: it is of another version of this "
+            "program"
+        )
     return arrays, facts
 
 
@@ -95,10 +127,12 @@ def result(name):
     return load(path)
 
 
-def refuse_arguments(about):
-    """End a script that takes no arguments if it is given one; ``--help`` prints `about`."""
+def script(about, main):
+    """Run a script that takes no arguments, and end; ``--help`` prints `about`."""
     layout = argparse.RawDescriptionHelpFormatter
     argparse.ArgumentParser(description=about, formatter_class=layout).parse_args()
+    program = " ".join(["python", *_command()])
+    sys.exit(status(program, main, "the same command goes on from here"))
 
 
 def digest(*arrays):
@@ -171,7 +205,7 @@ def _command():
 
 def _json(facts):
     try:
-        return json.dumps(dict(facts))
+        return json.dumps(dict(facts), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"facts must be a dict that JSON can hold, got {error}") from None
 

@@ -10,9 +10,7 @@ theory predicts, in units of gradient flow (NaN: never, or given up again); ``p_
 size over the predicted one; ``p_o_due``, the predicted half-times (NaN: starts beyond half).
 """
 
-import multiprocessing
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +34,7 @@ from jepabook import (
     relu_net,
     violations,
 )
+from jepabook._command import workers
 
 SEED, SEEDS = 0, 16
 OBJECTIVES = {"jepa": JEPA, "mae": MAE}
@@ -59,6 +58,7 @@ NOISES = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 NEGATIVE = (0, 1, 2, 4)
 STARTS = ("positive", "matched", "random")
 BENDS = (0.0, 0.03, 0.1, 0.3, 0.6, 1.0)
+UNDEFINED = ("*half", "*final", "*due")  # arrays in which NaN means something
 RATE, BATCH = 0.05, 64  # of SGD, where they do not vary
 
 
@@ -423,28 +423,28 @@ def compute(name):
     path = PARTS / f"{name}.npz"
     if path.exists():
         arrays, facts = recorded.load(path)
-        if facts["source"] == source:
+        if facts.get("part") == name and facts.get("source") == source:
             return arrays, facts["seconds"]
     began = time.time()
     arrays = parts()[name]()
     seconds = round(time.time() - began, 1)
-    recorded.save(path, arrays, {"source": source, "seconds": seconds})
+    facts = {"part": name, "source": source, "seconds": seconds}
+    recorded.save(path, arrays, facts, UNDEFINED)
     return arrays, seconds
 
 
 def main():
     """Compute what is missing, two parts at a time, and write the result."""
     started, arrays, seconds = time.time(), {}, {}
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+    with workers(2) as pool:
         done = tqdm(pool.map(compute, parts()), total=len(parts()), disable=None)
         for name, (part, took) in zip(parts(), done, strict=True):
             arrays |= {f"{name}_{key}": value for key, value in part.items()}
             seconds[name] = took
     facts = {"seeds": SEEDS, "kinds": KINDS, "starts": STARTS, "part_seconds": seconds}
     facts |= recorded.provenance(SEED, started) | {"wall_seconds": round(sum(seconds.values()), 1)}
-    recorded.save(Path(__file__).with_suffix(".npz"), arrays, facts)
+    recorded.save(Path(__file__).with_suffix(".npz"), arrays, facts, UNDEFINED)
 
 
 if __name__ == "__main__":
-    recorded.refuse_arguments(__doc__)
-    main()
+    recorded.script(__doc__, main)

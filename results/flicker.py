@@ -129,9 +129,8 @@ def main():
     groups = {part: [[str(o), rate] for o, rate in chosen] for part, chosen in GROUPS.items()}
     facts = {"groups": groups, "batch": BATCH, "steps": STEPS, "depth": DEPTH, "gain": GAIN}
     facts |= {"side": SIDE, "hasty_gamma": HASTY_GAMMA} | recorded.provenance(SEED, started, "cpu")
-    recorded.save(recorded.RESULTS / "flicker.npz", arrays, facts)
+    recorded.save(recorded.RESULTS / "flicker.npz", arrays, facts, ("half__*", "doubling__*"))
 
 
 if __name__ == "__main__":
-    recorded.refuse_arguments(__doc__)
-    main()
+    recorded.script(__doc__, main)

@@ -144,9 +144,8 @@ def main():
         "gain": GAIN,
         "grid": {"lam": LAM_RANGES, "rho": RHO_RANGES, "gain": GAINS, "learning_rate": RATES},
     }
-    recorded.save(recorded.RESULTS / "sgd.npz", small, facts)
+    recorded.save(recorded.RESULTS / "sgd.npz", small, facts, ("*__half", "*__doubling", "grid__*"))
 
 
 if __name__ == "__main__":
-    recorded.refuse_arguments(__doc__)
-    main()
+    recorded.script(__doc__, main)

@@ -72,9 +72,8 @@ def main():
         arrays[f"final_{objective}"] = sizes[-1]
     facts = {"depth": DEPTH, "gain": GAIN, "learning_rate": LEARNING_RATE, "steps": STEPS}
     facts |= recorded.provenance(FIRST_SEED, started, "cpu")
-    recorded.save(recorded.RESULTS / "target_network.npz", arrays, facts)
+    recorded.save(recorded.RESULTS / "target_network.npz", arrays, facts, ("rates", "half"))
 
 
 if __name__ == "__main__":
-    recorded.refuse_arguments(__doc__)
-    main()
+    recorded.script(__doc__, main)

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from jepabook import _files as files
 from jepabook import recorded
 from jepabook.vision import (
     batches,
@@ -104,6 +105,19 @@ def measured(network, shown, probed):
     return arrays
 
 
+def once(path, run, step, shown, probed):
+    """What is measured of a model that was kept, unless `path` holds it of the same weights."""
+    weights = files.sha256(runs.file_of(run, runs.WEIGHTS, step))
+    about = {"source": files.sha256(__file__), "weights": weights}
+    if path.exists():
+        arrays, facts = recorded.load(path)
+        if facts == about:
+            return arrays
+    arrays = measured(train.trained(run, step), shown, probed)
+    recorded.save(path, arrays, about)
+    return arrays
+
+
 def plan(name, seed):
     """The training of an objective with a seed."""
     return train.Plan(name, model.preset(PRESET), STEPS, BATCH, seed, RATE, keep=KEEP)
@@ -141,9 +155,7 @@ def main():
         logs[name, seed] = runs.log_of(run)
         for step in kept:
             path = CHECKPOINTS / f"{name}-{seed}-{step}.npz"
-            if not path.exists():
-                recorded.save(path, measured(train.trained(run, step), shown, probed), {})
-            table[name, seed, step] = recorded.load(path)[0]
+            table[name, seed, step] = once(path, run, step, shown, probed)
         print(name, seed, np.round(table[name, seed, STEPS]["cca"], 3).tolist(), flush=True)
 
     def stacked(of):
@@ -167,5 +179,4 @@ def main():
 
 
 if __name__ == "__main__":
-    recorded.refuse_arguments(__doc__)
-    main()
+    recorded.script(__doc__, main)

@@ -16,7 +16,16 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from torch import nn
 
-from jepabook import JEPA, MAE, FeatureSpectrum, dynamics, features, linear_net, matrix_flow
+from jepabook import (
+    JEPA,
+    MAE,
+    FeatureSpectrum,
+    dynamics,
+    features,
+    linear_net,
+    matrix_flow,
+    recorded,
+)
 from jepabook.minibatch import GaussianViews, Population
 
 BOTH = pytest.mark.parametrize("objective", [JEPA, MAE], ids=str)
@@ -626,6 +635,66 @@ def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path):
             training(path)
         assert str(caught.value).startswith(f"{path} is damaged or not a file of this book")
         assert "\n" not in str(caught.value)
+
+
+DAMAGED = {
+    "no format": ({}, {"format": None}, "must be of format 1, got another one: remove it, and b"),
+    "another format": ({}, {"format": 2}, "must be of format 1, got another one: remove it, and b"),
+    "less told": ({}, {"steps": None}, "is of another training, which differs in: steps"),
+    "more told": ({}, {"more": 1}, "is of another training, which differs in: more"),
+    "an array less": ({"target": None}, {}, "is damaged: it lacks 'target'"),
+    "an array more": ({"extra": np.ones(3)}, {}, "is damaged: it holds 'extra'"),
+    "a shape": ({"weights": np.ones(3, "f4")}, {}, "is damaged: its 'weights' is float32 of shape"),
+    "a type": ({"diverged_at": np.full(4, -1.0)}, {}, "is damaged: its 'diverged_at' is float64"),
+    "a step too far": ({"step": np.array(99)}, {}, "is damaged: its step is 99"),
+    "a step before all": ({"step": np.array(-1)}, {}, "is damaged: its step is -1"),
+    "later": ({"diverged_at": np.array([9, -1, -1, -1])}, {}, "is damaged: its 'diverged_at' or '"),
+    "time": ({"seconds": np.array(-1.0)}, {}, "is damaged: its 'diverged_at' or 'seconds' cannot"),
+    "a weight": ({"weights": np.nan}, {}, "is damaged: its 'weights' must be finite in runs that"),
+    "a target": ({"target": np.inf}, {}, "is damaged: its 'target' must be finite in runs that"),
+    "a size": ({"sizes": np.nan}, {}, "is damaged: its 'sizes' must be numbers in runs that did "),
+    "a generator": ({"source": 255}, {}, "is damaged: its 'source' is no generator's state"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_checkpoint_that_is_not_as_it_was_written_is_refused_in_one_line(tmp_path, name):
+    path, (arrays, facts, message) = tmp_path / "c.npz", DAMAGED[name]
+    with pytest.raises(Interrupted):
+        training(path, 7)
+    found, told = recorded.load(path)
+    for key, value in arrays.items():
+        if value is None or np.ndim(value) or np.ndim(found[key]) == 0:
+            found[key] = value
+        else:
+            found[key] = np.full_like(found[key], value)
+    told |= facts
+    recorded.save(
+        path,
+        {key: value for key, value in found.items() if value is not None},
+        {key: value for key, value in told.items() if value is not None},
+        ["*"],
+    )
+    before = path.read_bytes()
+    with pytest.raises(ValueError) as caught:
+        training(path)
+    assert str(caught.value).startswith(f"checkpoint {path} {message}")
+    assert "\n" not in str(caught.value) and path.read_bytes() == before
+
+
+def test_a_checkpoint_tells_which_runs_have_diverged_when_it_is_written(tmp_path):
+    """What is not finite in it is of those, also where the step after would have told."""
+    path = tmp_path / "c.npz"
+    right = training(None)
+    for calls in range(EVERY, STEPS):
+        if path.exists():
+            path.unlink()
+        with pytest.raises(Interrupted):
+            training(path, calls, every=1)
+        arrays, _ = recorded.load(path)
+        broken = ~np.isfinite(arrays["weights"]).all((0, 2, 3))
+        assert (arrays["diverged_at"][broken] == right.diverged_at[broken]).all()
+        assert_same(training(path), right)
 
 
 def test_a_checkpoint_must_be_an_npz_file_and_is_refused_before_the_first_step(tmp_path):

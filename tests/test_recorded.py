@@ -1,9 +1,11 @@
 """Files with provenance: whole or not there, numbers only, damage noticed."""
 
 import io
+import itertools
 import json
 import os
 import pickle
+import resource
 import subprocess
 import sys
 import time
@@ -16,8 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from trainings import Death, Killed
 
 import jepabook
+from jepabook import _files as files
 from jepabook import recorded
 
 NUMBERS = st.sampled_from(["f4", "f8", "i8", "u1", "?", "c16"])
@@ -36,7 +40,7 @@ SHAPES = array_shapes(min_dims=0, min_side=0)
 )
 def test_what_is_saved_is_loaded_bit_by_bit(tmp_path_factory, content, facts):
     path = tmp_path_factory.mktemp("saved") / "deep" / "file.npz"
-    recorded.save(path, content, facts)
+    recorded.save(path, content, facts, ["*"])
     found, found_facts = recorded.load(path)
     assert found_facts == facts and found.keys() == content.keys()
     for name, array in content.items():
@@ -142,6 +146,111 @@ def test_nothing_is_ever_unpickled(tmp_path):
         recorded.save(path, {"a": trap}, {})
 
 
+def with_number(path, number):
+    np.savez(path, a=np.arange(3), facts=np.array('{"b": "c"}'), **number)
+
+
+def test_the_number_of_the_format_is_checked_and_may_lack_in_old_files(tmp_path):
+    path = tmp_path / "file.npz"
+    recorded.save(path, {"a": np.arange(3)}, {"b": "c"})
+    assert np.load(path)["format"] == 1
+    for number in ({}, {"format": np.array(1)}):
+        with_number(path, number)
+        found, facts = recorded.load(path)
+        assert found.keys() == {"a"} and facts == {"b": "c"}
+    with_number(path, {"format": np.array(2)})
+    with pytest.raises(
+        ValueError, match=r"file.npz must be of format 1, got 2: it is of another v"
+    ):
+        recorded.load(path)
+    for number in (np.array([1]), np.array("1"), np.array(1.0)):
+        with_number(path, {"format": number})
+        damaged(path, bytes)
+    for text in ("3", "[1]", "null", '"b"'):
+        np.savez(path, a=np.arange(3), facts=np.array(text))
+        damaged(path, bytes)
+    np.savez(path, a=np.array(["text"]), facts=np.array("{}"))
+    damaged(path, bytes)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, complex(0, np.nan)])
+def test_numbers_that_are_not_finite_are_saved_only_where_they_are_meant(tmp_path, bad):
+    path, spoilt = tmp_path / "file.npz", np.array([[1, 2], [3, bad]])
+    recorded.save(path, {"half_a": np.arange(3)}, {})
+    before = path.read_bytes()
+    for names in ((), ["half_b", "*a_half"]):
+        with pytest.raises(
+            ValueError, match=r"^arrays must be finite, got .* in 'half_a' at index \(1, 1"
+        ):
+            recorded.save(path, {"half_a": spoilt}, {}, names)
+        assert path.read_bytes() == before
+    with pytest.raises(ValueError, match=r"^facts must be a dict that JSON can hold, got "):
+        recorded.save(path, {}, {"a": np.real(bad) + np.imag(bad)})
+    recorded.save(path, {"half_a": spoilt, "sure": np.ones(2)}, {}, ["half_*"])
+    np.testing.assert_array_equal(recorded.load(path)[0]["half_a"], spoilt)
+
+
+@pytest.fixture(scope="module")
+def death():
+    return Death()
+
+
+def test_death_before_any_file_operation_leaves_the_old_file_or_the_new_one(tmp_path, death):
+    path = tmp_path / "deep" / "file.npz"
+    recorded.save(path, {"a": np.arange(3)}, {"version": 0})
+    for count in itertools.count():
+        try:
+            with death.after(tmp_path, count):
+                recorded.save(path, {"a": np.arange(3)}, {"version": 1 + count})
+        except Killed:
+            assert recorded.load(path)[1]["version"] in (0, 1 + count)
+        else:
+            break
+        recorded.save(path, {"a": np.arange(3)}, {"version": 0})
+        assert [p.name for p in path.parent.iterdir()] == ["file.npz"]
+    assert count > 3
+
+
+def test_two_that_write_the_same_file_at_once_do_not_mix(tmp_path):
+    """Neither takes the other's unfinished file for a dead one's."""
+    path = tmp_path / "file"
+    with files.whole(path) as first:
+        first.write(b"first")
+        with files.whole(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_keeps_its_link_and_its_permissions_or_has_those_the_umask_leaves(tmp_path):
+    (tmp_path / "disk").mkdir()
+    there, link = tmp_path / "disk" / "there.npz", tmp_path / "link.npz"
+    link.symlink_to("disk/there.npz")
+    old = os.umask(0o077)
+    try:
+        recorded.save(link, {"a": np.arange(3)}, {})
+        assert there.stat().st_mode & 0o777 == 0o600 and link.is_symlink()
+        there.chmod(0o640)
+        recorded.save(link, {"a": np.arange(4)}, {})
+        assert there.stat().st_mode & 0o777 == 0o640 and len(recorded.load(there)[0]["a"]) == 4
+    finally:
+        os.umask(old)
+
+
+def test_a_disk_without_room_leaves_the_old_file(tmp_path):
+    """As the system tells it: no file may grow beyond some bytes."""
+    path = tmp_path / "file.npz"
+    recorded.save(path, {"a": np.arange(3)}, {})
+    before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            recorded.save(path, {"a": np.random.default_rng(0).random(10_000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize("content", [{"a": np.arange(3)}, {"facts": np.array("no json")}])
 def test_a_file_without_facts_is_refused(tmp_path, content):
     path = tmp_path / "file.npz"
@@ -156,8 +265,10 @@ def test_a_missing_file_is_not_found_and_a_folder_is_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         recorded.load(tmp_path / "file.npz")
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(OSError):
-        recorded.load(tmp_path / "folder.npz")
+    os.mkfifo(tmp_path / "pipe.npz")
+    for name, told in (("folder", "a folder"), ("pipe", "a pipe")):
+        with pytest.raises(ValueError, match=rf"{name}.npz must be a file, got {told}$"):
+            recorded.load(tmp_path / f"{name}.npz")
 
 
 @pytest.mark.parametrize(
@@ -166,6 +277,7 @@ def test_a_missing_file_is_not_found_and_a_folder_is_no_file(tmp_path):
         ({"path": "file.txt"}, "path must end in .npz, got 'file.txt'"),
         ({"path": "file"}, "path must end in .npz, got 'file'"),
         ({"arrays": {"facts": np.ones(2)}}, "arrays must have plain names"),
+        ({"arrays": {"format": np.ones(2)}}, "arrays must have plain names"),
         ({"arrays": {"file": np.ones(2)}}, "arrays must have plain names"),
         ({"arrays": {"allow_pickle": np.ones(2)}}, "arrays must have plain names"),
         ({"arrays": {"../a": np.ones(2)}}, "arrays must have plain names"),

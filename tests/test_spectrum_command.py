@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import re
@@ -15,8 +16,10 @@ import pytest
 from commands import Trap, contents
 from matplotlib import image
 from matplotlib.figure import Figure
+from trainings import Death, Killed
 
 from jepabook import JEPA, MAE, spectrum
+from jepabook import _files as files
 from jepabook.spectrum import report, sources
 from jepabook.spectrum.__main__ import main
 
@@ -194,31 +197,220 @@ class Stop(BaseException):
     """Such as KeyboardInterrupt."""
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """No figure is drawn."""
+    monkeypatch.setattr(report, "save_figure", lambda path, *_: path.write_bytes(b"a figure"))
+
+
+def without_exchange(one, other):
+    """What a system that cannot exchange two folders at one instant does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files.ctypes, "CDLL", lambda name: object())
+        exchange(one, other)
+
+
+exchange = files._exchange
+
+
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("error", [Stop, RuntimeError])
-@pytest.mark.parametrize("broken", ["save_figure", "rename once", "rename twice", "table"])
+@pytest.mark.parametrize("broken", ["save_figure", "table", "rename", "_exchange", "_check_ours"])
 def test_whatever_stops_the_report_leaves_the_earlier_one_and_nothing_else(
-    folder, monkeypatch, before, error, broken
+    folder, quick, monkeypatch, before, error, broken
 ):
     if before:
         assert run() == 0
+    elif broken.startswith("_"):
+        pytest.skip("there is nothing to replace")
     there, calls = contents(folder), []
 
     def fails(*args):
         calls.append(args)
-        at = 2 if broken == "rename twice" and before else 1
-        if len(calls) == at:
-            raise error
-        return rename(*args)
+        if broken == "_check_ours" and len(calls) < 3:  # the third time of what was replaced
+            return check(*args)
+        raise error
 
-    rename = os.rename
-    if broken.startswith("rename"):
-        monkeypatch.setattr(report.os, "rename", fails)
+    check = report._check_ours
+    if broken == "rename":
+        monkeypatch.setattr(files, "_exchange", without_exchange)
+        monkeypatch.setattr(files.os, "rename", fails)
     else:
-        monkeypatch.setattr(report, broken, fails)
+        monkeypatch.setattr(files if broken == "_exchange" else report, broken, fails)
     with pytest.raises(error):
         run("--epsilon", "0.5")
     assert contents(folder) == there and calls
+
+
+@pytest.fixture(scope="module")
+def death():
+    return Death()
+
+
+@pytest.mark.parametrize("way", [exchange, without_exchange])
+def test_death_before_any_file_operation_leaves_one_whole_report_and_the_next_run_cleans_up(
+    folder, quick, monkeypatch, death, way
+):
+    monkeypatch.setattr(files, "_exchange", way)
+    assert run() == 0
+    entries, seen = {p.name for p in folder.iterdir()}, set()
+    for count in itertools.count():
+        try:
+            with death.after(folder, count):
+                run("--epsilon", "0.5")
+        except Killed:
+            if way is exchange:  # never half a report, never none
+                report.check_folder("report")
+                seen.add(strict_json(folder / "report/spectrum.json")["epsilon"])
+            assert run("--depth", "0") == 2  # an error is no reason to lose a report
+            assert run() == 0 and {p.name for p in folder.iterdir()} == entries
+            report.check_folder("report")
+        else:
+            break
+    assert count > 20 and seen in ({0.01, 0.5}, set())
+
+
+def test_leftovers_of_the_living_and_things_of_other_people_stay(folder, quick):
+    kept = {
+        ".report-0123456.unfinished": None,  # seven digits
+        ".report-0123456z.unfinished": None,
+        ".other-01234567.unfinished": None,
+        ".report-01234567.unfinished/notes.txt": "mine",
+        ".report-00000001.unfinished/figure.png/mine.txt": "mine",
+    }
+    for name, text in kept.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text or "")
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere/features.csv").write_text("mine")
+    (folder / ".report-89abcdef.unfinished").symlink_to("elsewhere")
+    dead, alive = (folder / f".report-{n}.unfinished" for n in ("aaaaaaaa", "bbbbbbbb"))
+    for path in (dead, alive):
+        path.mkdir()
+        (path / "features.csv").write_text("half")
+    before = contents(folder)
+    with files.alone(alive):
+        assert run() == 0
+    found = contents(folder)
+    assert not dead.exists() and all(
+        found[name] == before[name] for name in before if not name.startswith(dead.name)
+    )
+
+
+# whose folder
+
+
+def changed_text(name):
+    def change(report):
+        path = report / name
+        path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
+
+    return change
+
+
+def json_with(**entries):
+    def change(report):
+        path = report / "spectrum.json"
+        path.write_text(json.dumps(strict_json(path) | entries), encoding="utf-8")
+
+    return change
+
+
+def a_folder_called(name):
+    def change(report):
+        (report / name).unlink()
+        (report / name).mkdir()
+        (report / name / "thesis.txt").write_text("mine")
+
+    return change
+
+
+def a_link_called(name):
+    def change(report):
+        (report / name).rename(report.parent / "mine")
+        (report / name).symlink_to("../mine")
+
+    return change
+
+
+WHOSE = {
+    "a table with notes": (changed_text("features.csv"), "which features.csv was changed: move it"),
+    "other directions": (
+        lambda r: np.save(r / "directions.npy", X),
+        "in which directions.npy was ",
+    ),
+    "facts with a note": (json_with(note="mine"), "in which spectrum.json was ch"),
+    "facts with another number": (
+        json_with(depth=6),
+        "in which spectrum.json was ch",
+    ),
+    "facts of tomorrow": (json_with(format=2), "report/spectrum.json must be of format 1, got 2: "),
+    "facts of somebody": (
+        lambda r: (r / "spectrum.json").write_text("{}"),
+        "must be of format 1",
+    ),
+    "facts without sums": (
+        json_with(sha256=3),
+        "damaged: in 'sha256', it is no",
+    ),
+    "no JSON": (
+        lambda r: (r / "spectrum.json").write_text("mine"),
+        "is damaged: it is no JSON object",
+    ),
+    "a folder": (a_folder_called("figure.png"), "in which figure.png is no file of it"),
+    "a link": (a_link_called("features.csv"), "in which features.csv is no file of it"),
+    "a part": (lambda r: (r / "figure.png").unlink(), "in which is no figure.png"),
+    "one more": (lambda r: (r / ".DS_Store").write_text(""), "in which is .DS_Store"),
+}
+
+
+@pytest.mark.parametrize("name", WHOSE)
+def test_only_a_report_as_it_was_written_is_replaced(folder, quick, capsys, name):
+    assert run() == 0
+    change, message = WHOSE[name]
+    change(folder / "report")
+    capsys.readouterr()
+    before = contents(folder)
+    assert run() == 2 and contents(folder) == before
+    assert message in one_error(capsys, "")
+
+
+def test_what_comes_into_a_report_while_the_next_one_is_written_stays(folder, monkeypatch, capsys):
+    assert run() == 0
+    capsys.readouterr()
+
+    def figure(path, *_):
+        path.write_bytes(b"a figure")
+        (folder / "report/notes.txt").write_text("mine")
+
+    monkeypatch.setattr(report, "save_figure", figure)
+    before = contents(folder)
+    assert run() == 2 and contents(folder) == before | {"report/notes.txt": b"mine"}
+    one_error(capsys, "--out must be new, empty or an earlier report, got report, in which is not")
+
+
+def test_a_report_has_the_permissions_that_the_umask_leaves_and_keeps_those_it_was_given(
+    folder, quick
+):
+    old = os.umask(0o027)
+    try:
+        assert run() == 0
+        modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("report*/*")}
+        assert (
+            set(modes.values()) == {0o640} and (folder / "report").stat().st_mode & 0o777 == 0o750
+        )
+        (folder / "report").chmod(0o700)
+        assert run() == 0 and (folder / "report").stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(old)
+
+
+def test_home_is_no_place_for_a_report_also_when_it_is_empty(folder, monkeypatch, capsys):
+    (folder / "home").mkdir()
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    assert run("--out", "home") == 2
+    one_error(capsys, "--out must be a folder for the report alone, got home")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +420,7 @@ def test_whatever_stops_the_report_leaves_the_earlier_one_and_nothing_else(
         ("full", "--out must be new, empty or an earlier report, got full, in which is a.txt"),
         (
             "half",
-            "--out must be new, empty or an earlier report, got half, in which is no spectrum",
+            "--out must be new, empty or an earlier report, got half, in which is no directions",
         ),
         ("no/such/place", "--out must lie in a folder that exists, got no/such/place"),
         ("inside/..", "--out must be "),

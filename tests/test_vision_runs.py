@@ -351,6 +351,10 @@ def test_a_model_that_is_damaged_is_refused_by_name(tmp_path, file, content, mes
     with pytest.raises(ValueError) as caught:
         train.trained(tmp_path, 2)
     assert str(caught.value).startswith(f"{tmp_path}/{message}")
+
+
+def test_a_model_that_was_not_kept_is_refused_by_name(tmp_path):
+    go(tmp_path)
     with pytest.raises(ValueError, match=r"weights-0000003.safetensors must be a checkpoint with"):
         train.trained(tmp_path, 3)
 

@@ -4,17 +4,16 @@ Under ``torchrun --nproc-per-node N -m jepabook.spectrum ...`` every process rea
 """
 
 import argparse
-import os
 import sys
 import time
 from importlib.util import find_spec
 
 import numpy as np
 
-from jepabook import recorded
+from jepabook import _command, recorded
 from jepabook.objectives import JEPA, MAE
-from jepabook.spectrum import estimates, prediction, reading, report
-from jepabook.spectrum.share import ElsewhereError, under_torchrun
+from jepabook.spectrum import estimates, prediction, report
+from jepabook.spectrum.share import PATIENCE, WAITING, under_torchrun
 
 FAR = 0.1  # a misalignment from which on the generalised eigenvalues are told as well
 
@@ -35,29 +34,26 @@ def parser():
     command.add_argument("--confidence", type=float, default=0.95, help="of intervals (0.95)")
     command.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    command.add_argument("--patience", type=float, default=PATIENCE, help=WAITING)
     return command
 
 
 def main(argv=None):
     """Run the command; returns the exit status, 2 for bad input."""
     options, started = parser().parse_args(argv), time.time()
-    with under_torchrun() as share:
-        try:
+
+    def work():
+        with under_torchrun(options.device, options.patience) as share:
             _report(options, share, started)
-        except (ValueError, OSError) as error:
-            # what all processes meet, only the first one of each machine tells
-            first = os.environ.get("LOCAL_RANK", "0") == "0"
-            elsewhere = isinstance(error, ElsewhereError)
-            if isinstance(error, reading.PartError) or (first and not elsewhere):
-                print(f"python -m jepabook.spectrum: error: {error}", file=sys.stderr)
-            return 2
-    return 0
+
+    return _command.status("python -m jepabook.spectrum", work)
 
 
 def _report(options, share, started):
-    if not find_spec("matplotlib"):
-        raise ValueError("matplotlib must be installed: pip install '.[spectrum]' in the clone")
-    report.check_folder(options.out)
+    with share.agreed():
+        if not find_spec("matplotlib"):
+            raise ValueError("matplotlib must be installed: pip install '.[spectrum]' in the clone")
+        report.check_folder(options.out)
     start = prediction.checked_start(options.depth, options.epsilon, options.fraction)
     found = estimates.estimate(
         options.x,
@@ -68,12 +64,12 @@ def _report(options, share, started):
         device=options.device,
         share=share,
     )
-    if share.rank:
-        return
-    predicted = prediction.predict(found, *start)
-    facts = recorded.provenance(options.seed, started, options.device)
-    report.write(options.out, found, predicted, facts)
-    print(_told(found, predicted, options.out))
+    with share.agreed():
+        if share.rank == 0:
+            predicted = prediction.predict(found, *start)
+            facts = recorded.provenance(options.seed, started, options.device)
+            report.write(options.out, found, predicted, facts)
+            print(_told(found, predicted, options.out))
 
 
 def _told(found, predicted, out):

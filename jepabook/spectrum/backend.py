@@ -5,6 +5,8 @@ import importlib.util
 import numpy as np
 from scipy.linalg import blas
 
+from jepabook import _memory
+
 DEVICES = ("auto", "cpu", "cuda")
 TILE = 256
 
@@ -12,8 +14,14 @@ TILE = 256
 class _NumPy:
     """float64 arrays."""
 
+    on_gpu = False
+
     def __init__(self):
         self._scratch = {}
+
+    def free(self):
+        """Bytes of memory that are free where it computes."""
+        return _memory.free()
 
     def zeros(self, *shape):
         return np.zeros(shape)
@@ -73,6 +81,10 @@ class _Torch:
 
     def __init__(self, torch, device="cuda"):
         self.torch, self.kind = torch, {"dtype": torch.float64, "device": device}
+        self.on_gpu = device == "cuda"
+
+    def free(self):
+        return self.torch.cuda.mem_get_info()[0] if self.on_gpu else _memory.free()
 
     def zeros(self, *shape):
         return self.torch.zeros(shape, **self.kind)

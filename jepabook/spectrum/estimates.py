@@ -179,20 +179,25 @@ def estimate(
         raise ValueError(f"groups must be even, got {groups}")
     confidence = _validate.number("confidence", confidence, _validate.open_unit)
     seed = _validate.integer("seed", seed, least=0)
-    machine, share, pairs = backend(device), share or Share(), source(x, y)
+    machine, share = backend(device), share or Share()
     if share.processes > groups:
         raise ValueError(
             f"groups must be at least {share.processes}, the number of processes, got {groups}"
         )
-    local, failure = reading.read(pairs, groups, share, machine, progress)
-    total = reading.total(local, failure, groups, pairs, share, machine)
+    with share.agreed():
+        pairs = source(x, y)
+        if pairs.count is not None:
+            _check_rows(pairs.count, pairs.width, pairs.names)
+        local = reading.read(pairs, groups, replicates, share, machine, progress)
+    total = reading.total(local, groups, pairs, share, machine)
     factor = _factor(total, pairs.names)
     freedom = total.count - 1
     sigma_xx, sigma_yx = total.xx / freedom, total.yx / freedom
     # every process takes the first one's, for machines may differ where eigenvalues nearly agree
-    first = (
-        common_basis(sigma_xx, sigma_yx, machine) if share.rank == 0 else np.zeros_like(sigma_xx)
-    )
+    first = np.zeros_like(sigma_xx)
+    with share.agreed():
+        if share.rank == 0:
+            first = common_basis(sigma_xx, sigma_yx, machine)
     directions = share.total(first)
     lam, sigma_squared = along(directions, sigma_yx), along(directions, sigma_xx)
     parts = reading.projected(local, directions, groups, share, machine)
@@ -220,14 +225,19 @@ def estimate(
     )
 
 
+def _check_rows(count, d, names):
+    """Raise ValueError where there are too few pairs; as early as their number is known."""
+    if count < d + 2:
+        raise ValueError(
+            f"{names[0]} must have at least {d + 2} rows for {d} features, got {count}: collect "
+            "more pairs, or reduce the features to fewer"
+        )
+
+
 def _factor(total, names):
     """Cholesky's factor of total.xx; ValueError unless the covariances can be estimated."""
     d = len(total.yy)
-    if total.count < d + 2:
-        raise ValueError(
-            f"{names[0]} must have at least {d + 2} rows for {d} features, got "
-            f"{total.count}: collect more pairs, or reduce the features to fewer"
-        )
+    _check_rows(total.count, d, names)
     views = zip(names, (total.mean_x, total.mean_y), (np.diag(total.xx), total.yy), strict=True)
     for name, mean, squares in views:
         constant = np.flatnonzero(squares <= total.count * (1e-12 * mean) ** 2)

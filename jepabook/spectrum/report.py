@@ -1,39 +1,76 @@
 """An estimate and its prediction as a folder: table, figure, directions, and the facts as JSON."""
 
 import csv
+import hashlib
 import io
 import json
 import math
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from jepabook import _files as files
 from jepabook.objectives import JEPA, MAE
 
+FORMAT = 1
 FACTS = "spectrum.json"
-FILES = {"features.csv", "generalised.csv", "directions.npy", "figure.png", FACTS}
+OTHERS = {"features.csv", "generalised.csv", "directions.npy", "figure.png"}
+FILES = OTHERS | {FACTS}
+SUMS = "sha256"  # in the facts: of the other files, and of the facts without these sums
 MOST_DRAWN = 24  # features named, and in the panel of the two orders
 CERTAIN = 0.95
 
 
 def check_folder(folder):
-    """Raise ValueError unless a report may be written to `folder`: new, empty, or a report."""
+    """Raise ValueError unless a report may be written to `folder`.
+
+    It must be new, empty, or a report as it was written: nothing added, nothing changed.
+    """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out must be a folder, got a file: {folder}")
-    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if names and (FACTS not in names or names - FILES):
-        foreign = min(names - FILES, default=f"no {FACTS}")
+    whole = folder.resolve()
+    if whole == Path.cwd():
+        raise ValueError(f"--out must be another folder than the one you are in, got {folder}")
+    if whole in (Path(os.path.expanduser("~")).resolve(), Path(whole.anchor)):
+        raise ValueError(f"--out must be a folder for the report alone, got {folder}")
+    if not whole.parent.is_dir():
+        raise ValueError(f"--out must lie in a folder that exists, got {folder}")
+    _check_ours(whole, folder)
+
+
+def _check_ours(whole, folder):
+    """Raise ValueError, with the name `folder`, unless the folder `whole` may be replaced."""
+    names = {path.name for path in whole.iterdir()} if whole.exists() else set()
+    if not names:
+        return
+    if names != FILES:
+        foreign = min(names - FILES, default="") or f"no {min(FILES - names)}"
         raise ValueError(
             f"--out must be new, empty or an earlier report, got {folder}, in which is {foreign}"
         )
-    if folder.resolve() == Path.cwd():
-        raise ValueError(f"--out must be another folder than the one you are in, got {folder}")
-    if not folder.resolve().parent.is_dir():
-        raise ValueError(f"--out must lie in a folder that exists, got {folder}")
+    if any(not path.is_file() or path.is_symlink() for path in whole.iterdir()):
+        odd = min(p.name for p in whole.iterdir() if not p.is_file() or p.is_symlink())
+        raise ValueError(
+            f"--out must be an earlier report, got {folder}, in which {odd} is no file of it"
+        )
+    facts = files.read_json(
+        whole / FACTS, {SUMS: dict.fromkeys(FILES, files.is_checksum)}, FORMAT, rest=True
+    )
+    sums = facts.pop(SUMS)
+    found = {name: files.sha256(whole / name) for name in OTHERS} | {FACTS: _sum(facts)}
+    changed = min((name for name in FILES if found[name] != sums[name]), default=None)
+    if changed:
+        raise ValueError(
+            f"--out must be an earlier report as it was written, got {folder}, in which {changed} "
+            "was changed: move it or choose another folder"
+        )
+
+
+def _sum(facts):
+    """A checksum of what JSON holds."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def write(folder, spectrum, prediction, facts):
@@ -46,29 +83,24 @@ def write(folder, spectrum, prediction, facts):
     prediction : Prediction
     facts : dict
         Provenance, for the JSON.
+
+    Raises
+    ------
+    ValueError
+        If something else than an earlier report is there.
+    OSError
+        If there is no room.
     """
     check_folder(folder)
-    folder = Path(folder).resolve()
-    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    old = new.with_name(new.name + "-old")
-    try:
+    facts = {"format": FORMAT} | _summary(spectrum, prediction) | facts
+    with files.whole_folder(folder, FILES, lambda old: _check_ours(old, folder)) as new:
         (new / "features.csv").write_text(table(spectrum, prediction), encoding="utf-8")
         (new / "generalised.csv").write_text(_generalised(spectrum), encoding="utf-8")
         np.save(new / "directions.npy", spectrum.directions)
         save_figure(new / "figure.png", spectrum, prediction)
-        text = json.dumps(_summary(spectrum, prediction) | facts, indent=2, allow_nan=False)
+        sums = {name: files.sha256(new / name) for name in OTHERS} | {FACTS: _sum(facts)}
+        text = json.dumps(facts | {SUMS: sums}, indent=2, allow_nan=False)
         (new / FACTS).write_text(text + "\n", encoding="utf-8")
-        new.chmod(0o755)
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(new, folder)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        raise
-    finally:
-        for left in (new, old):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def table(spectrum, prediction):

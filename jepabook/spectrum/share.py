@@ -65,9 +65,7 @@ class Share:
 
     def agree(self, failure):
         """Raise in all processes if there is a failure, an exception or None, in one of them."""
-        failed = np.zeros(self.processes)
-        failed[self.rank] = failure is not None
-        failed = self.total(failed)
+        failed = self.gathered(failure is not None)[:, 0]
         if not failed.any():
             return
         if failure is None or failed.argmax() != self.rank:
@@ -75,6 +73,12 @@ class Share:
         if self.processes > 1 and isinstance(failure, (ValueError, OSError)):
             raise HereError(str(failure)) from failure
         raise failure
+
+    def gathered(self, *numbers):
+        """The numbers of every process, (processes, n)."""
+        rows = np.zeros((self.processes, len(numbers)))
+        rows[self.rank] = numbers
+        return self.total(rows)
 
     @contextmanager
     def waiting(self):

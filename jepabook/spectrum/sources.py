@@ -174,7 +174,7 @@ def _width(names, x, y):
 
 def refuse(names, row, *views):
     """Raise ValueError for a block of views with which sums of squares are not `finite`."""
-    for name, view in zip(names, views, strict=True):
+    for name, view in zip(names, views, strict=False):
         bad = np.argwhere(~(np.abs(view.astype(np.float64)) < LARGEST))
         if len(bad):
             at, feature = (int(i) for i in bad[0])

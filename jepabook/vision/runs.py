@@ -189,7 +189,7 @@ class Folder:
             With the file, if one is missing or damaged.
         """
         path = self.path / LOG
-        content = path.read_bytes() if path.exists() else b""
+        content = files.read(path) if path.exists() else b""
         # what follows was written after the newest state, and may end in half a line
         lines = content.splitlines(True)[: len(logged)]
         found = [(_line(line) or {}).get("step") for line in lines]
@@ -255,7 +255,7 @@ def _content(folder, kind, step, identity):
     if facts["step"] != step:
         raise ValueError(f"{told} must be of step {step}, got {facts['step']}")
     _refuse_other(told, facts["identity"], identity)
-    content = path.read_bytes()
+    content = files.read(path)
     if hashlib.sha256(content).hexdigest() != facts["sha256"]:
         raise ValueError(f"{path} is damaged: its checksum is not the one in {told.name}")
     return content
@@ -264,7 +264,7 @@ def _content(folder, kind, step, identity):
 def log_of(folder):
     """The log's lines, a dict each; ValueError, with the file, where one is damaged."""
     path = Path(folder) / LOG
-    lines = [_line(line) for line in path.read_bytes().splitlines(True)]
+    lines = [_line(line) for line in files.read(path).splitlines(True)]
     if None in lines:
         raise ValueError(f"{path} is damaged: line {lines.index(None) + 1} is no line of a log")
     return lines

@@ -136,7 +136,7 @@ def train(
             done = run.restore(network, optimiser)
             length = run.log_length([step for step in range(1, done + 1) if plan.logs(step)])
             run.verify(step for step in plan.kept if done and step <= done)
-        if share.total(np.array([float(done)]))[0] != done * share.processes:
+        if (share.gathered(done) != done).any():
             raise ValueError(f"all processes must see the same files in {folder}, got others")
         gradients = stack.enter_context(_gradients(network, plan.part, device, share, workers))
         training = _Training(plan, recipe, batches, network, optimiser, gradients, share)
