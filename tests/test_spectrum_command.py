@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import re
-import time
 from itertools import combinations
 from pathlib import Path
 
@@ -588,19 +587,18 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_stays(folder, capsys, monke
 
 
 def command(folder, *arguments, torchrun=0):
-    """Start it in a folder; what it printed, its status, and the seconds it took."""
-    started, words = time.monotonic(), ["x.npy", "y.npy", *START, "--device", "cpu", *arguments]
-    ran = commands.ran(folder, "jepabook.spectrum", *words, torchrun=torchrun)
-    return ran, time.monotonic() - started
+    """Start it in a folder; what it printed, and its status."""
+    words = ["x.npy", "y.npy", *START, "--device", "cpu", *arguments]
+    return commands.ran(folder, "jepabook.spectrum", *words, torchrun=torchrun)
 
 
 def test_the_command_writes_its_report_or_one_line_and_status_2(folder):
-    ran, _ = command(folder, "--out", "report")
+    ran = command(folder, "--out", "report")
     assert ran.returncode == 0 and ran.stderr == "" and "900 pairs, 6 features" in ran.stdout
     facts = strict_json(folder / "report/spectrum.json")
     told = "x.npy y.npy --depth 5 --epsilon 1e-2 --device cpu --out report"
     assert facts["command"] == f"python -m jepabook.spectrum {told}"
-    ran, _ = command(folder, "--out", "x.npy")
+    ran = command(folder, "--out", "x.npy")
     assert ran.returncode == 2 and ran.stdout == ""
     assert ran.stderr == (
         "python -m jepabook.spectrum: error: --out must be a folder, got a file: x.npy\n"
@@ -621,7 +619,7 @@ def numbers(folder):
 def test_torchrun_s_processes_find_what_one_finds(folder, processes):
     assert run("--device", "cpu") == 0
     one, facts = numbers(folder / "report")
-    ran, _ = command(folder, "--out", "together", torchrun=processes)
+    ran = command(folder, "--out", "together", torchrun=processes)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("900 pairs, 6 features") == 1
     several, facts_of_several = numbers(folder / "together")
@@ -637,8 +635,8 @@ def test_torchrun_s_processes_find_what_one_finds(folder, processes):
 
 def test_a_bad_row_in_one_process_s_share_stops_all_with_one_line(folder):
     np.save(folder / "x.npy", changed(700, 3, np.inf))
-    ran, seconds = command(folder, "--out", "report", torchrun=2)
+    ran = command(folder, "--out", "report", torchrun=2)
     told = [line for line in ran.stderr.splitlines() if "jepabook.spectrum: error" in line]
     assert ran.returncode != 0 and len(told) == 1, ran.stderr
     assert told[0].endswith("got inf in row 700, feature 3: repair or drop that pair")
-    assert seconds < 60 and {p.name for p in folder.iterdir()} == {"x.npy", "y.npy"}
+    assert {p.name for p in folder.iterdir()} == {"x.npy", "y.npy"}

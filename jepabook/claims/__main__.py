@@ -3,10 +3,9 @@
 import argparse
 import inspect
 import json
-import os
 import sys
 
-from jepabook import claims
+from jepabook import _command, claims
 from jepabook.claims import pages
 
 
@@ -16,6 +15,10 @@ def main(arguments=None):
     parser.add_argument("ids", nargs="*", help="decide only these, e.g. eq:46 lemma:B.1")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     options = parser.parse_args(arguments)
+    return _command.status("python -m jepabook.claims", lambda: _ledger(parser, options))
+
+
+def _ledger(parser, options):
     try:
         results = claims.run(options.ids or None)
     except ValueError as error:
@@ -34,10 +37,4 @@ def _row(claim, verdict):
 
 
 if __name__ == "__main__":
-    try:
-        status = main()
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
-    sys.exit(status)
+    sys.exit(main())

@@ -1,0 +1,266 @@
+"""How the commands end, whatever stops them: one line, a status, and no process left."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import commands
+import numpy as np
+import psutil
+import pytest
+
+from jepabook import _command
+
+ROOT = commands.ROOT
+ENDS = {
+    "done": (lambda: None, 0, ""),
+    "a status": (lambda: 7, 7, ""),
+    "bad input": (ValueError("x must be y, got z"), 2, "python -m p: error: x must be y, got z\n"),
+    "many lines": (
+        ValueError("x must be\ny,\n  got z"),
+        2,
+        "python -m p: error: x must be y, got z\n",
+    ),
+    "a full disk": (
+        OSError(errno.ENOSPC, "No space left on device", "a.npz"),
+        2,
+        "python -m p: error: [Errno 28] No space left on device: 'a.npz'\n",
+    ),
+    "no memory": (MemoryError(), 2, "python -m p: error: there must be more free memory: no more "),
+    "no memory for torch": (
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        2,
+        "python -m p: error: there must be more free memory: [enforce fail] DefaultCPUAllocator: ",
+    ),
+    "Ctrl-C": (KeyboardInterrupt(), 130, "interrupted: go on\n"),
+    "SIGTERM": (_command.Terminated(), 143, "terminated: go on\n"),
+    "no reader": (BrokenPipeError(), 1, ""),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_whatever_ends_a_command_is_told_in_one_line(capsys, name):
+    end, status, told = ENDS[name]
+
+    def work():
+        if isinstance(end, BaseException):
+            raise end
+        return end()
+
+    assert _command.status("python -m p", work, "go on") == status
+    err = capsys.readouterr().err
+    assert err.startswith(told) and err.count("\n") == bool(told)
+
+
+def test_a_fault_of_the_program_is_not_hidden():
+    def work():
+        raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        _command.status("python -m p", work)
+
+
+@pytest.mark.parametrize(
+    ("rank", "error", "lines"),
+    [
+        ("0", ValueError("x"), 1),
+        ("1", ValueError("x"), 0),
+        ("1", KeyboardInterrupt(), 0),
+    ],
+)
+def test_of_several_processes_the_first_one_tells(capsys, monkeypatch, rank, error, lines):
+    def work():
+        raise error
+
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    _command.status("python -m p", work)
+    assert capsys.readouterr().err.count("\n") == lines
+
+
+def started(program, *arguments, folder=ROOT, path=(), **options):
+    """A Python program in a process of its own, with the clone's package."""
+    found = os.pathsep.join(map(str, [*path, ROOT]))
+    return subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": found, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+PROGRAM = """
+import sys, time
+from jepabook import _command
+def work():
+    {work}
+sys.exit(_command.status("python -m p", work, "go on"))
+"""
+
+
+def ended(work, number=None, **options):
+    """What a command tells, and its status, after a signal that is sent when it is at work."""
+    options = {"stdout": subprocess.PIPE} | options
+    process = started(["-c", PROGRAM.format(work=work)], **options)
+    if number:
+        process.stdout.readline()
+        process.send_signal(number)
+    return process.communicate(timeout=60)[1], process.returncode
+
+
+@pytest.mark.parametrize(
+    ("number", "told", "status"),
+    [
+        (signal.SIGINT, "interrupted: go on\n", 130),
+        (signal.SIGTERM, "terminated: go on\n", 143),
+    ],
+)
+def test_signals_end_a_command_in_one_line(number, told, status):
+    assert ended("print(flush=True); time.sleep(60)", number) == (told, status)
+    # the second one does not wait for what the first one has begun
+    hangs = (
+        "try: print(flush=True); time.sleep(60)\n    finally: _command.signal.raise_signal({0:d})"
+    )
+    told = told.partition(":")[0] + "\n"
+    assert ended(hangs.format(number), number) == (told, status)
+
+
+def test_a_closed_or_full_output_ends_a_command_without_a_traceback():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as nobody, open("/dev/full", "w", encoding="utf-8") as full:
+        for work in ("print('x' * 10**6)", "print('x')"):
+            assert ended(work, stdout=nobody) == ("", 1)
+            told, status = ended(work, stdout=full)
+            assert status == 2 and told.count("\n") == 1 and "No space left on device" in told
+
+
+COMMANDS = {
+    "jepabook.spectrum": (
+        "scipy",
+        ["x.npy", "y.npy", "--depth", "2", "--epsilon", "1", "--out", "a"],
+    ),
+    "jepabook.vision.train": ("torch", ["--help"]),
+    "jepabook.vision.convert": ("PIL", ["a", "b"]),
+    "jepabook.claims": ("sympy", []),
+    "results.sgd": ("torch", []),
+    "results.assumptions": ("torch", []),
+}
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_ctrl_c_while_a_command_imports_its_modules_is_told_in_one_line(tmp_path, module):
+    library, arguments = COMMANDS[module]
+    (tmp_path / library).mkdir()
+    (tmp_path / library / "__init__.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+    )
+    (tmp_path / "mine").mkdir()
+    process = started(["-m", module], *arguments, folder=tmp_path / "mine", path=[tmp_path])
+    told = process.communicate(timeout=60)[1]
+    assert (told, process.returncode) == ("interrupted\n", 130)
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_program_that_uses_the_package_hears_its_own_signals():
+    program = "import jepabook, signal; assert signal.getsignal(2) is signal.default_int_handler"
+    process = started(["-c", program, "-m", "jepabook.spectrum"])
+    assert process.communicate(timeout=60) == (None, "")
+
+
+POOL = """
+import os, sys, time
+from jepabook import _command
+def work(path):
+    open(path + str(os.getpid()), "w").close()
+    time.sleep(60)
+def main():
+    with _command.workers(2) as pool:
+        list(pool.map(work, [sys.argv[1]] * 2))
+if __name__ == "__main__":
+    sys.exit(_command.status("python -m p", main))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_command(tmp_path, number):
+    (tmp_path / "pool.py").write_text(POOL)
+    process = started([tmp_path / "pool.py"], f"{tmp_path}/worker-", start_new_session=True)
+    while len(pids := [int(path.name[7:]) for path in tmp_path.glob("worker-*")]) < 2:
+        time.sleep(0.01)
+    workers = [psutil.Process(pid) for pid in pids]
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal sends it: to all of them
+    else:
+        process.send_signal(number)
+    told = process.communicate(timeout=60)[1]
+    word = {signal.SIGINT: "interrupted\n", signal.SIGTERM: "terminated\n"}.get(number, "")
+    assert told == word
+    assert not psutil.wait_procs(workers, timeout=30)[1]
+
+
+# several processes: one that stops, or dies
+
+
+def alone_of_two(folder, module, *arguments, rank):
+    """One of two processes as torchrun would start it, without torchrun."""
+    place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    place |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
+    place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(PORT)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.items():
+            patch.setenv(name, value)
+        return commands.started(folder, module, *arguments)
+
+
+PORT = 20_000 + os.getpid() % 10_000
+WORDS = {
+    "jepabook.spectrum": ["x.npy", "y.npy", "--depth", "2", "--epsilon", "1e-2", "--out", "out"],
+    "jepabook.vision.train": [
+        "--objective", "mae", "--images", "photos", "--count", "32", "--preset", "toy", "--batch",
+        "16", "--steps", "100000", "--save-every", "0", "--workers", "1", "--out", "out",
+    ],
+}  # fmt: skip
+
+
+def test_a_process_that_never_comes_ends_the_other_with_one_line(tmp_path):
+    x = np.random.default_rng(0).standard_normal((90, 3))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", x + 1)
+    words = [*WORDS["jepabook.spectrum"], "--device", "cpu", "--patience", "2"]
+    process = alone_of_two(tmp_path, "jepabook.spectrum", *words, rank=0)
+    out, err = process.communicate(timeout=120)
+    told = "all processes must answer within 2 s (--patience), got none from one"
+    assert err == f"python -m jepabook.spectrum: error: {told}\n"
+    assert process.returncode == 2 and out == ""
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "patience", "which", "told"),
+    [
+        (signal.SIGSTOP, "15", 1, "answer within 15 s (--patience), got none from one"),
+        (signal.SIGKILL, "90", 0, "go on, got one that has ended"),
+    ],
+)
+def test_one_that_stops_or_dies_ends_the_other(tmp_path, number, patience, which, told):
+    words = [*WORDS["jepabook.vision.train"], "--device", "cpu", "--patience", patience]
+    module = "jepabook.vision.train"
+    processes = [alone_of_two(tmp_path, module, *words, rank=rank) for rank in range(2)]
+    try:
+        while not list((tmp_path / "out").glob("state-*.json")):
+            assert all(process.poll() is None for process in processes)
+            time.sleep(0.01)
+        processes[which].send_signal(number)
+        other = processes[1 - which]
+        err = other.communicate(timeout=120)[1]
+        assert other.returncode == 2
+        assert err == f"python -m {module}: error: all processes must {told}\n"
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
