@@ -41,7 +41,8 @@ def inside(*command: str, **options) -> subprocess.CompletedProcess:
 
 def prepare(uv: str) -> None:
     """Debian's system, unless it is there, the locked packages, and the last commit in /book."""
-    if not (SYSTEM / "usr" / "bin" / "python3").is_symlink():
+    # debootstrap takes its own folder away when it is done
+    if not SYSTEM.is_dir() or (SYSTEM / "debootstrap").exists():
         options = ["--arch=arm64", "--variant=minbase", "--include=python3"]
         subprocess.run(["debootstrap", *options, SUITE, SYSTEM], check=True)
     wanted = SYSTEM / "wanted.txt"
