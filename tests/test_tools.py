@@ -46,6 +46,15 @@ def test_a_run_is_clean_and_runs_the_same_again(tmp_path, capsys):
     assert path.read_bytes() == first
 
 
+def test_fonts_are_found_before_a_kernel_starts(tmp_path, monkeypatch):
+    """Else a kernel writes into its output that it looks for them, where that takes it long."""
+    monkeypatch.setitem(notebooks.surroundings.OWN, "MPLCONFIGDIR", str(tmp_path))
+    look = "import matplotlib, pathlib\nfolder = pathlib.Path(matplotlib.get_configdir())"
+    path = saved(tmp_path, "a", f"{look}\nprint(len([*folder.glob('fontlist-*')]))")
+    (run,) = notebooks.run_all([path], jobs=1)
+    assert run.notebook.cells[1].outputs[0].text == "1\n"
+
+
 def test_failures_name_notebook_cell_and_error(tmp_path):
     good = saved(tmp_path, "good", "1")
     bad = saved(tmp_path, "bad", "y = 0", "1 / y")

@@ -76,10 +76,11 @@ def rounds() -> dict[str, list[str]]:
 
 def run(jobs: int) -> list[stages.Outcome]:
     """All rounds, whatever fails."""
+    python = ["env", "--chdir=/book", "python3", "-I", "tools/surroundings.py"]
+    inside(*python, "-c", "from tools.notebooks import find_fonts; find_fonts()", check=True)
     outcomes = []
     for number, (name, arguments) in enumerate(rounds().items()):
         report = f"_build/{number}.xml"
-        python = ["env", "--chdir=/book", "python3", "-I", "tools/surroundings.py"]
         pytest = [
             *"-m pytest -q -p no:cacheprovider --dist=loadscope -n".split(),
             str(jobs),

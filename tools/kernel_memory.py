@@ -1,7 +1,7 @@
 """A pytest plugin: a notebook whose kernel took too much memory fails, whatever its cells printed.
 
 `make test` loads it where nbval runs the notebooks (`-p tools.kernel_memory`). On Linux it is the
-kernel's own peak, elsewhere the most that it held at the end of a cell.
+kernel's own peak, elsewhere the most that it held at the end of a cell. Before, fonts are found.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tools.notebooks import MEMORY_LIMIT
+from tools.notebooks import MEMORY_LIMIT, find_fonts
 
 TOLD = pytest.StashKey[bool]()
 
@@ -22,6 +22,10 @@ def pytest_addoption(parser) -> None:
         metavar="MB",
         help="the most that a notebook's kernel may take (default: %(default)s)",
     )
+
+
+def pytest_configure(config) -> None:
+    find_fonts()
 
 
 def peak_mb(pid: int) -> float:

@@ -10,6 +10,7 @@ import asyncio
 import copy
 import os
 import re
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -207,11 +208,20 @@ async def _run_many(paths: list[Path], jobs: int) -> list[Run]:
     return await asyncio.gather(*map(one, paths))
 
 
+def find_fonts() -> None:
+    """Have matplotlib look for fonts now: where that takes it long, a kernel's output says so."""
+    if not any(Path(surroundings.OWN["MPLCONFIGDIR"]).glob("fontlist-*.json")):
+        command = [sys.executable, "-c", "import matplotlib.font_manager"]
+        env = surroundings.clean(os.environ)
+        subprocess.run(command, env=env, check=True, stderr=subprocess.DEVNULL)
+
+
 def run_all(paths: list[Path], jobs: int) -> list[Run]:
     """Run notebooks, `jobs` at a time, a progress line each; raise `NotebookFailed` if any failed.
 
     The kernels work in the notebooks' own folder, as they do in JupyterLab. Nothing is written.
     """
+    find_fonts()
     print(f"running {len(paths)} notebooks, {jobs} at a time: name, time, peak memory", flush=True)
     begun = []
 
