@@ -6,7 +6,7 @@ Nothing but the standard library is imported here, for `begin` comes before all 
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 OURS = ("jepabook", "results")  # packages that hold commands
 FAILED, CLOSED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
@@ -48,6 +48,10 @@ def status(program, work, stopped=""):
         2 for bad input, no room on the disk or in memory; 1 where nobody reads the output any
         more; 130 after Ctrl-C and 143 after SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # none, or another program's
+            # a name that an output which is not UTF-8 cannot show is shown in escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
         with _stoppable():
             try:

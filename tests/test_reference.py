@@ -29,9 +29,12 @@ LEFT_OUT = {
     "jepabook.vision.convert": "a command; its function is handed on by vision.images",
     "jepabook.vision.crops": "the inside of vision.images",
     "jepabook.vision.decoding": "the inside of vision.convert",
+    "jepabook.vision.layout": "the inside of vision.convert",
     "jepabook.vision.leaves": "the inside of vision.images",
     "jepabook.vision.sources": "the inside of vision.convert",
     "jepabook.vision.stored": "the inside of vision.convert and vision.images",
+    "jepabook.vision.survey": "the inside of vision.convert",
+    "jepabook.vision.tables": "the inside of vision.convert",
 }
 COMMAND = {"main", "parser"}  # of a module that is a command: its --help describes it
 

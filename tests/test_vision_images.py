@@ -26,6 +26,7 @@ from jepabook import photographs
 from jepabook.vision import crops, decoding, images, leaves, stored
 from jepabook.vision.convert import convert, main
 
+FILES = {"pixels.npy", "labels.npy", "images.json", "left-out.jsonl"}
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 16
 
@@ -240,7 +241,7 @@ BAD = {
     "huge.png": (png(8193, 8193), "too many pixels"),
     "bomb.png": (png(40_000, 40_000), "too many pixels"),
     "vast.png": (png(2**31 - 1, 2**31 - 1), "too many pixels"),
-    "drawing.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 90 90\n", "not an image"),
+    "drawing.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 90 90\n", "not an image"),
 }
 
 
@@ -350,7 +351,7 @@ def contents(folder):
 
 def test_class_folders_become_an_array_with_all_skipped_images_counted(source, tmp_path):
     facts = run(source, tmp_path / "small")
-    assert set(contents(tmp_path / "small")) == {"pixels.npy", "labels.npy", "images.json"}
+    assert set(contents(tmp_path / "small")) == FILES
     found = images.opened(tmp_path / "small", verify=True)
     assert found.pixels.shape == (38, SIZE, SIZE, 3) and isinstance(found.pixels, np.memmap)
     reasons = {reason for _, reason in BAD.values()}
@@ -474,12 +475,13 @@ def test_a_finished_folder_is_left_alone_and_foreign_ones_are_refused(source, tm
     assert before == {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert "its size is 16, not 8" in refused(run, source, folder, size=8)
     facts = json.loads((folder / "images.json").read_bytes())
-    newer = facts | {"identity": facts["identity"] | {"kernel": "box"}}
+    decoder = facts["identity"]["decoder"] | {"kernel": "box"}
+    newer = facts | {"identity": facts["identity"] | {"decoder": decoder}}
     (folder / "images.json").write_text(json.dumps(newer))
-    assert "its kernel is box, not None" in refused(run, source, folder)
+    assert "its decoder kernel is box, not None" in refused(run, source, folder)
     (folder / "images.json").write_text(json.dumps(facts))
     (source / "a" / "new.jpg").write_bytes(WHOLE)
-    assert "belongs to another conversion: its source" in refused(run, source, folder)
+    assert "its source entries is 50, not 51" in refused(run, source, folder)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     assert refused(run, source, tmp_path / "mine").endswith("got 'thesis.txt' in it")
@@ -508,7 +510,7 @@ def test_a_damaged_unfinished_folder_is_refused(source, tmp_path, monkeypatch):
     part.write_bytes(whole)
     journal = tmp_path / "small" / "journal.json"
     text = journal.read_text()
-    for bad in ("", "[]", '{"format": 1}'):
+    for bad in ("", "[]", '{"format": 2}', text.replace('"rows"', '"rose"')):
         journal.write_text(bad)
         assert refused(run, source, tmp_path / "small").startswith(f"{journal} is damaged")
     journal.write_text(text)
@@ -570,7 +572,7 @@ def test_sources_without_anything_to_read_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad" / "a").mkdir(parents=True)
     assert "got none" in refused(run, tmp_path / "empty", tmp_path / "out")
-    assert "got empty folders" in refused(run, tmp_path / "bad", tmp_path / "out")
+    assert "got none" in refused(run, tmp_path / "bad", tmp_path / "out")
     (tmp_path / "bad" / "a" / "x.jpg").write_bytes(b"")
     for _ in range(2):
         message = refused(run, tmp_path / "bad", tmp_path / "out")
@@ -630,7 +632,9 @@ def test_parquet_files_give_what_the_same_class_folders_give(source, table, tmp_
     for stray in (source / "README", source / "a" / "gone.jpg", source / "a" / "pipe.jpg"):
         stray.unlink()
     one, two = run(source, tmp_path / "one"), run(table, tmp_path / "two")
-    assert one["sha256"] == two["sha256"] and one["classes"] == two["classes"]
+    for part in ("pixels", "labels"):
+        assert one["sha256"][part] == two["sha256"][part]
+    assert one["classes"] == two["classes"] and one["labels"] == two["labels"]
     counts = [{r: s["count"] for r, s in facts["skipped"].items()} for facts in (one, two)]
     assert counts[0] == counts[1]
     assert "(bomb.png)" in two["skipped"]["too many pixels"]["first"][0]
@@ -671,7 +675,9 @@ def test_plain_parquet_files_are_read_with_and_without_labels(tmp_path):
     run(tmp_path / "b.parquet", tmp_path / "b")
     assert images.opened(tmp_path / "b").labels == {}
     parquet.write_table(pyarrow.table({"x": [1.0]}), tmp_path / "c.parquet")
-    assert "must have a column of images" in refused(run, tmp_path / "c.parquet", tmp_path / "c")
+    assert "must have a column of encoded images" in refused(
+        run, tmp_path / "c.parquet", tmp_path / "c"
+    )
 
 
 def test_a_damaged_parquet_file_is_refused_by_name(table, tmp_path, caplog):
@@ -700,8 +706,8 @@ def test_a_name_that_the_hub_does_not_give_is_refused_in_one_line(tmp_path, monk
         raise ConnectionError("no\nnetwork")
 
     monkeypatch.setattr(hub.HfApi, "dataset_info", unreachable)
-    message = refused(run, "someone/imagenet-1k", tmp_path / "out")
-    assert message.startswith("someone/imagenet-1k is no file or folder, and as a name on the")
+    message = refused(run, "hub:someone/imagenet-1k", tmp_path / "out")
+    assert message.startswith("hub:someone/imagenet-1k cannot be read from the Hugging Face hub: ")
     assert message.endswith("ConnectionError: no network") and not (tmp_path / "out").exists()
 
 
@@ -719,7 +725,7 @@ def test_a_name_on_the_hub_is_streamed_at_one_revision(table, tmp_path, monkeypa
     right = run(table, tmp_path / "right")
     monkeypatch.setattr(hub.HfApi, "dataset_info", lambda *args, **kwargs: Info)
     monkeypatch.setattr(datasets, "load_dataset", local)
-    facts = run("someone/imagenet-1k:full", tmp_path / "out")
+    facts = run("hub:someone/imagenet-1k:full", tmp_path / "out")
     assert asked == [("someone/imagenet-1k", "full", "abc123")]
     assert facts["sha256"] == right["sha256"]
     assert facts["identity"]["source"]["revision"] == "abc123"

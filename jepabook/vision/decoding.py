@@ -1,11 +1,14 @@
 """One image file's bytes as a small square picture, or the reason why not."""
 
+import ctypes
 import io
+import re
+import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 # not EPS, which runs a program, nor formats whose readers write to the log
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "PPM")
@@ -14,11 +17,58 @@ LARGEST_BYTES = 2**28  # of an image file
 
 EMPTY, NO_IMAGE, UNREADABLE = "empty file", "not an image", "unreadable file"
 DAMAGED, SMALL, HUGE = "damaged or truncated", "smaller than the size", "too many pixels"
-UNUSUAL = "pixels of an unusual kind"
+UNUSUAL, UNREAD = "pixels of an unusual kind", "a format that is not read"
+
+HEAD = 16  # bytes that tell a format
+# how files of the formats begin, and those of other ones: TIFF, JPEG 2000, JPEG XL, AVIF, HEIC, PSD
+KNOWN = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|RIFF.{4}WEBP|BM.{4}\0{4}|P[1-6][\s#]",
+    re.DOTALL,
+)
+FOREIGN = re.compile(
+    rb"II[*+]\0|MM\0[*+]|\xff\x4f\xff\x51|\xff\x0a|8BPS|"
+    rb".{4}(jP  |JXL |ftyp(avi[fs]|hei[cmsx]|hevc|mif1|msf1))",
+    re.DOTALL,
+)
 
 
 class Skipped(Exception):
     """An image that cannot be used; its text is the reason, one of the words above."""
+
+
+class Room:
+    """So much of something as all threads together may hold; who asks for more waits.
+
+    Parameters
+    ----------
+    most : int
+        Bytes, or pixels. What asks for more gets it alone.
+    """
+
+    def __init__(self, most):
+        self.most, self.free, self.changed = most, most, threading.Condition()
+
+    @contextmanager
+    def hold(self, amount):
+        """Wait until there is room for `amount`, and take it while inside."""
+        amount = min(amount, self.most)
+        with self.changed:
+            self.changed.wait_for(lambda: amount <= self.free)
+            self.free -= amount
+        try:
+            yield
+        finally:
+            if amount > self.most // 64:
+                _give_back()
+            with self.changed:
+                self.free += amount
+                self.changed.notify_all()
+
+
+def _give_back():
+    """Give the system back what was freed: glibc would keep it, for each thread."""
+    with suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
@@ -29,7 +79,7 @@ def quiet():
         yield
 
 
-def decoded(data, size):
+def decoded(data, size, room=None):
     """A file's image, in RGB, its shorter side resized to `size`, the centre cut out.
 
     Grey, palette and CMYK images are converted (CMYK without its colour profile, as Pillow does),
@@ -42,12 +92,16 @@ def decoded(data, size):
     data : bytes
     size : int
         Images with a shorter side than this are refused: none is enlarged.
+    room : Room or None
+        For the pixels of all images that are being decoded, `LARGEST_PIXELS` or more. One pixel
+        takes up to 30 bytes.
 
     Returns
     -------
     pixels : uint8 ndarray (size, size, 3)
     mode : str
-        Pillow's word for what the file held, such as "RGB", "L" or "CMYK".
+        Pillow's word for what the file held, such as "RGB", "L" or "CMYK", followed by ", turned"
+        if EXIF data ask for a rotation, and by ", first frame" if there are more.
 
     Raises
     ------
@@ -62,7 +116,7 @@ def decoded(data, size):
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
-        raise Skipped(NO_IMAGE if not _looks_known(data) else DAMAGED) from None
+        raise Skipped({True: DAMAGED, False: UNREAD, None: NO_IMAGE}[known(data)]) from None
     except Image.DecompressionBombError:
         raise Skipped(HUGE) from None
     except Exception:  # a damaged header can raise nearly anything
@@ -72,9 +126,11 @@ def decoded(data, size):
             raise Skipped(HUGE)
         if min(image.size) < size:
             raise Skipped(SMALL)
-        mode = image.mode
         try:
-            return shrunk(_in_colour(image), size), mode
+            mode = image.mode
+            with room.hold(image.width * image.height) if room else nullcontext():
+                pixels = shrunk(_in_colour(image), size)
+            return pixels, mode + _oddities(image)
         except Skipped:
             raise
         except Exception:  # damaged data can raise nearly anything
@@ -101,8 +157,8 @@ def shrunk(image, size):
 def _in_colour(image):
     """A Pillow image in RGB."""
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+        values = (np.asarray(image) >> 8).clip(0, 255)
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise Skipped(UNUSUAL)
     if image.has_transparency_data:
@@ -111,6 +167,16 @@ def _in_colour(image):
     return image.convert("RGB")
 
 
-def _looks_known(data):
-    """Whether the first bytes are those of one of the formats: such a file is damaged."""
-    return data[:4] == b"RIFF" or data.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM"))
+def known(data):
+    """True for a file that begins as the formats do, False as other images do, None as neither."""
+    return True if KNOWN.match(data) else False if FOREIGN.match(data) else None
+
+
+def _oddities(image):
+    """What `decoded` leaves out of an image; what is damaged there does not matter."""
+    turned = frames = False
+    with suppress(Exception):
+        turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    with suppress(Exception):
+        frames = getattr(image, "is_animated", False)
+    return ", turned" * turned + ", first frame" * frames

@@ -1,7 +1,9 @@
 """Where images to convert come from: class folders, parquet files, a Hugging Face hub name.
 
-A source has a ``name``, ``facts`` (what it is, with a digest of what it holds), ``labelled``,
-``classes`` (names, or None), ``total`` (entries, or None where that is not known),
+A source has a ``name``, ``facts`` (what it is, with a digest of what it holds), ``stamp`` (changes
+when a file of it may have changed; None where nothing can), ``labelled``, ``classes`` (names, or
+None), ``total`` (entries, or None where that is not known), ``left`` (names of what is there but
+no entry, with the reasons), ``notes`` (what else is to be told, with names),
 ``entries(seen, state)``, which yields from entry number `seen` on, and ``state()``, what JSON can
 hold and ``entries`` needs to go on later.
 """
@@ -10,112 +12,152 @@ import hashlib
 import logging
 import os
 import re
-import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from jepabook.vision.decoding import EMPTY, HUGE, LARGEST_BYTES, UNREADABLE, Skipped
+from jepabook import _validate
+from jepabook._regular import open_regular, shown
+from jepabook.vision import tables
+from jepabook.vision.decoding import (
+    EMPTY,
+    HUGE,
+    LARGEST_BYTES,
+    NO_IMAGE,
+    UNREADABLE,
+    Skipped,
+)
+from jepabook.vision.layout import OTHER, Layout
+from jepabook.vision.survey import TABLES, stamp, suffix, survey
 
-SPLITS = {"train", "val", "validation", "test"}
-SHARD = re.compile(r"([a-z]+)-\d+-of-\d+.*\.parquet")  # as the hub names parquet files
-HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(:[\w.-]+)?")
-IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "picture")
-LABEL_COLUMNS = ("label", "labels", "class", "cls", "fine_label")
-STRAY = "outside the class folders"
+HUB = "hub:"
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(:[\w.-]+)?")
+WITHIN = "in folders inside a class folder"
+ROWS = 16  # of a parquet file that are read at a time
+
+
+class ChangedError(ValueError):
+    """A file is no longer what it was when the source was looked at."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An image that is still encoded: its name, its class or -1, its bytes or its file."""
+    """An image that is still encoded: its name, its class or -1, its bytes or its file.
+
+    A file comes with its stamp, which is compared when it is read.
+    """
 
     name: str
     label: int
     content: object
+    stamp: tuple | None = None
+
+    @property
+    def length(self):
+        """Bytes that reading takes."""
+        return self.stamp[0] if self.stamp and self.stamp[0] <= LARGEST_BYTES else 0
 
     def read(self):
         """The bytes; `Skipped` where there are none, or too many."""
-        if self.content is None:
-            raise Skipped(EMPTY)
-        if isinstance(self.content, bytes):
-            return self.content
         if isinstance(self.content, Skipped):
             raise self.content
+        if isinstance(self.content, bytes):
+            return self.content
+        if self.stamp[0] > LARGEST_BYTES:
+            raise Skipped(HUGE)
         try:
-            told = os.stat(self.content)
-            if not stat.S_ISREG(told.st_mode):  # a pipe would wait for ever
-                raise Skipped(UNREADABLE)
-            if told.st_size > LARGEST_BYTES:
-                raise Skipped(HUGE)
-            return self.content.read_bytes()
-        except OSError:
+            with unchanged(self.content, self.stamp) as file:
+                return file.read()
+        except ChangedError:
+            raise
+        except (OSError, ValueError):
             raise Skipped(UNREADABLE) from None
 
 
-def source(words, split="train"):
+def source(words, split=None, column=None, label=None, class_depth=None):
     """The source that a command's words name.
 
     Parameters
     ----------
     words : str or path
         A folder with one folder of images per class, or with such folders ``train``, ``val``,
-        ...; a parquet file, or a folder of them; or else ``owner/name`` or ``owner/name:config``
-        on the Hugging Face hub.
-    split : str
-        Which part to read where the source is divided.
+        ...; a parquet file, or a folder of them; or ``hub:owner/name`` or
+        ``hub:owner/name:config`` on the Hugging Face hub.
+    split : str or None
+        Which part to read; None for ``train`` where the source is divided.
+    column, label : str or None
+        Of a table: the columns of images and of class numbers, where several can be meant; an
+        empty `label` for none.
+    class_depth : int or None
+        Of folders: how many names, from the top, make a class, where that is not plain. With it
+        every folder is a class, whatever it is called.
 
     Raises
     ------
     ValueError
-        In one line, if there is nothing to read.
+        In one line, if there is nothing to read, more than one reading, or an argument does not
+        apply.
     """
-    path = Path(words)
-    if path.is_dir():
-        if files := sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet")):
-            return _parquet(path, _of_split(path, files, split), split)
-        return ClassFolders(path, split)
-    if path.is_file():
-        if path.suffix != ".parquet":
-            raise ValueError(f"{words} must be a folder or a .parquet file, got another file")
-        return _parquet(path, [path], split)
-    if path.suffix == ".parquet" or not HUB.fullmatch(str(words)):
-        raise ValueError(f"{words} must be a folder or a .parquet file, but there is none")
-    return _hub(str(words), split)
+    path = _validate.path("source", words)
+    if class_depth is not None:
+        class_depth = _validate.integer("class_depth", class_depth)
+    if str(words).startswith(HUB):
+        _refuse(words, class_depth=class_depth)
+        return Hub(str(words).removeprefix(HUB), split, column, label)
+    if not os.path.lexists(path):
+        raise ValueError(
+            f"{shown(path)} must be a folder or a .parquet file, but there is none (what is on the "
+            f"Hugging Face hub is named {HUB}owner/name)"
+        )
+    if not path.is_dir():
+        open_regular(path).close()
+        if suffix(path.name) not in TABLES:
+            raise ValueError(f"{shown(path)} must be a folder or a .parquet file, got another file")
+        _refuse(words, class_depth=class_depth)
+        if split is not None:
+            tables.refuse_other_split(path, split)
+        return Parquet(path, [path], split, column, label, [])
+    found = survey(path)
+    if not found.tables:
+        _refuse(words, column=column, label=label)
+        return ClassFolders(path, found, split, class_depth)
+    _refuse(words, class_depth=class_depth)
+    if inside := [name for name in found.files if os.sep in name]:
+        raise ValueError(
+            f"{shown(path)} must hold tables or folders of images, got {found.tables[0]} and "
+            f"{shown(inside[0])}: take the one that is meant as the source"
+        )
+    names, split, others = tables.chosen(path, found.tables, split)
+    left = [(name, OTHER) for name in others] + [(name, tables.NO_TABLE) for name in found.files]
+    left += [(n, tables.NO_TABLE if why == NO_IMAGE else why) for n, why in found.left]
+    return Parquet(path, [path / name for name in names], split, column, label, left)
 
 
 class ClassFolders:
     """A folder of images for each class, classes and files in the order of their names."""
 
-    def __init__(self, path, split):
-        self.name, inside = path.name or str(path.resolve().name), _folders(path)
-        if inside and set(inside) <= SPLITS:
-            if split not in inside:
-                raise ValueError(f"{path} must hold {split!r}, got the splits {', '.join(inside)}")
-            path, inside = path / split, _folders(path / split)
-            self.name = f"{self.name}/{split}"
-        if not inside:
-            raise ValueError(f"{path} must hold one folder of images per class, got none")
-        self.path, self.classes, self.labelled = path, inside, True
-        self.files, digest = [], hashlib.sha256()
-        stray = sorted(entry.name for entry in os.scandir(path) if not entry.is_dir())
-        self.files += [(name, -1) for name in stray]
-        for label, name in enumerate(inside):
-            below = sorted(_files(path / name))
-            self.files += [(os.path.join(name, file), label) for file in below]
-        if not self.files:
-            raise ValueError(f"{path} must hold images, got empty folders")
-        for name, _ in self.files:
-            digest.update(os.fsencode(name) + f"\0{os.lstat(path / name).st_size}\n".encode())
-        self.total = len(self.files)
-        self.facts = {"kind": "class folders", "name": self.name, "entries": self.total}
+    def __init__(self, path, found, split, class_depth):
+        layout = Layout(path, found, split, class_depth)
+        self.path, self.classes, self.labelled = path, layout.classes, True
+        self.name = _name(path, layout.split)
+        self.files, self.stamps, self.rows = found.files, found.stamps, layout.rows
+        self.left, self.total = layout.left, len(layout.rows)
+        self.notes = {WITHIN: layout.within} if layout.within else {}
+        digest = hashlib.sha256("\0".join(map(ascii, self.classes)).encode())
+        for label, row in self.rows:
+            told = f"\0{label}\0{self.stamps[row, 0]}\n"
+            digest.update(os.fsencode(self.files[row]) + told.encode())
+        self.facts = {"kind": "class folders", "name": shown(self.name)}
+        self.facts |= {"split": layout.split, "class_depth": class_depth, "entries": self.total}
         self.facts["digest"] = digest.hexdigest()[:16]
+        self.stamp = _digest(self.stamps[[row for _, row in self.rows]])
 
     def entries(self, seen, state):
         """Entries from number `seen` on."""
-        for name, label in self.files[seen:]:
-            yield Entry(name, label, Skipped(STRAY) if label < 0 else self.path / name)
+        for label, row in self.rows[seen:]:
+            name, told = self.files[row], tuple(map(int, self.stamps[row]))
+            yield Entry(name, label, self.path / name, told)
 
     def state(self):
         """Nothing: the number of entries seen is enough."""
@@ -123,136 +165,194 @@ class ClassFolders:
 
 
 class Table:
-    """Rows of a streamed Hugging Face dataset; images stay encoded, so that a bad one can go.
+    """Rows of a table: what parquet files and the hub have in common.
 
-    Parameters
-    ----------
-    rows : datasets.IterableDataset
-    facts : dict
-    total : int or None
-    files : list of (int, str)
-        For every file the number of its first row, and its name, for errors.
+    ``columns`` says which columns, ``starts`` holds the number of every file's first row and
+    ``places`` what errors call the file.
     """
 
-    def __init__(self, rows, facts, total, files):
-        import datasets
-
-        self.facts, self.total, self.name = facts, total, facts["name"]
-        self.files = files or [(0, self.name)]
-        features = rows.features or {}
-        columns = list(features) or list(next(iter(rows), {}))
-        typed = [name for name in columns if isinstance(features.get(name), datasets.Image)]
-        named = [name for name in IMAGE_COLUMNS if name in columns]
-        if not (typed or named):
-            raise ValueError(
-                f"{self.name} must have a column of images, such as 'image', got {columns}"
-            )
-        self.image = (typed or named)[0]
-        self.label = next((name for name in LABEL_COLUMNS if name in columns), None)
-        kind = features.get(self.label)
-        self.classes = list(kind.names) if isinstance(kind, datasets.ClassLabel) else None
-        whole = kind is None or "int" in getattr(kind, "dtype", "")
-        self.labelled = self.label is not None and whole
-        keep = [name for name in (self.image, self.label) if name]
-        rows = rows.select_columns(keep).cast_column(self.image, datasets.Image(decode=False))
-        self.rows = rows
+    def take(self, columns):
+        """Hold the columns that are read, and what follows from them."""
+        self.columns, self.classes = columns, columns.classes
+        self.labelled, self.notes = columns.label is not None, {}
 
     def entries(self, seen, state):
         """Entries from number `seen` on; `state` is what `state()` said there."""
-        if state is not None:
-            self.rows.load_state_dict(state)
-        number, rows = seen, iter(self.rows)
+        number, rows = seen, self._rows(seen, state)
         while True:
+            file = np.searchsorted(self.starts, number, "right") - 1
+            place, row = self.places[file], number - self.starts[file]
             try:
                 with _hushed():
-                    row = next(rows, None)
-            except Exception as error:  # a damaged file or a lost connection, in many forms
-                first, file = max(start for start in self.files if start[0] <= number)
-                raise ValueError(
-                    f"{file} cannot be read from row {number - first} on: {_line(error)}"
-                ) from None
-            if row is None:
+                    image, label = next(rows)
+            except StopIteration:
                 return
-            image, label = row[self.image], row.get(self.label, -1)
-            image = image if isinstance(image, dict) else {}
-            name = f"row {number}" + (f" ({Path(image['path']).name})" if image.get("path") else "")
-            whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
-            yield Entry(name, int(label) if whole else -1, image.get("bytes"))
+            except ChangedError:
+                raise
+            except Exception as error:  # a damaged file or a lost connection, in many forms
+                raise ValueError(
+                    f"{place} cannot be read from row {row} on: {_line(error)}"
+                ) from None
+            label = self.columns.number(label, f"{place}, row {row},")
+            image = image if isinstance(image, dict) else {"bytes": image}
+            told = image.get("path")
+            name = f"row {number}" + (f" ({os.path.basename(told)})" if told else "")
+            yield Entry(name, label, image.get("bytes") or Skipped(EMPTY))
             number += 1
+
+    def state(self):
+        """Nothing: the number of entries seen is enough."""
+        return None
+
+
+class Parquet(Table):
+    """Rows of parquet files, in the order of the files."""
+
+    def __init__(self, path, files, split, column, label, left):
+        import datasets
+        from pyarrow import parquet
+
+        self.name, self.files, self.starts, self.total = _name(path, split), files, [], 0
+        self.places, self.stamps, digest = [shown(file) for file in files], [], hashlib.sha256()
+        kinds = []
+        for file, place in zip(files, self.places, strict=True):
+            with open_regular(file) as content:
+                self.stamps.append(stamp(os.fstat(content.fileno())))
+                try:
+                    table = parquet.ParquetFile(content)
+                    rows, schema = table.metadata.num_rows, table.schema_arrow
+                    features = datasets.Features.from_arrow_schema(schema)
+                except Exception as error:  # damaged, or not a file of this kind
+                    raise ValueError(
+                        f"{place} must be a whole parquet file: {_line(error)}"
+                    ) from None
+            columns = tables.Columns(place, features, column, label)
+            kinds.append(([*filter(None, (columns.image, columns.label))], columns.classes))
+            if double := [name for name in kinds[-1][0] if schema.names.count(name) > 1]:
+                raise ValueError(f"{place} must have one column {double[0]!r}, got more")
+            if kinds[-1] != kinds[0]:
+                raise ValueError(
+                    f"{place} must have the columns and classes that {self.places[0]} has, got "
+                    "others"
+                )
+            self.starts.append(self.total)
+            self.total += rows
+            digest.update(f"{file.name!a}\0{rows}\0{self.stamps[-1][0]}\n".encode())
+        if not self.total:
+            raise ValueError(f"{shown(path)} must hold images, got no rows")
+        digest.update(ascii(kinds[0]).encode())
+        self.take(columns)
+        self.left = left + columns.others
+        self.facts = {"kind": "parquet", "name": shown(self.name), "split": split}
+        self.facts |= {"columns": kinds[0][0], "entries": self.total}
+        self.facts["digest"] = digest.hexdigest()[:16]
+        self.stamp = _digest(self.stamps)
+
+    def _rows(self, seen, state):
+        from pyarrow import parquet
+
+        names = [*filter(None, (self.columns.image, self.columns.label))]
+        for file, start, told in zip(self.files, self.starts, self.stamps, strict=True):
+            with unchanged(file, told) as content:
+                table = parquet.ParquetFile(content, pre_buffer=False, buffer_size=2**20)
+                for group in range(table.num_row_groups):
+                    skip, start = seen - start, start + table.metadata.row_group(group).num_rows
+                    if start <= seen:
+                        continue
+                    for batch in table.iter_batches(ROWS, [group], names, use_threads=False):
+                        values = [batch.column(name)[max(0, skip) :].to_pylist() for name in names]
+                        skip -= len(batch)
+                        for row in zip(*values, strict=True):
+                            yield row if len(row) == 2 else (*row, None)
+
+
+class Hub(Table):
+    """A stream of a dataset on the hub, held to the revision of now."""
+
+    def __init__(self, words, split, column, label):
+        import datasets
+        from huggingface_hub import HfApi
+
+        if not NAME.fullmatch(words):
+            raise ValueError(
+                f"source must be {HUB}owner/name or {HUB}owner/name:config, got {HUB}{shown(words)}"
+            )
+        name, _, config = words.partition(":")
+        split = "train" if split is None else split
+        try:
+            with _hushed():
+                revision = HfApi().dataset_info(name, timeout=10).sha
+                rows = datasets.load_dataset(
+                    name, config or None, split=split, streaming=True, revision=revision
+                )
+                # where no one says what the columns hold, the first row does
+                features = rows.features or datasets.Dataset.from_list([*rows.take(1)]).features
+        except Exception as error:  # no connection, no such name, no permission, no such split
+            raise ValueError(
+                f"{HUB}{words} cannot be read from the Hugging Face hub: {_line(error)}"
+            ) from None
+        self.take(tables.Columns(f"{HUB}{words}", features, column, label))
+        names = [*filter(None, (self.columns.image, self.columns.label))]
+        self.rows = rows.select_columns(names)
+        if rows.features:  # else nobody would decode the images
+            self.rows = self.rows.cast_column(self.columns.image, datasets.Image(decode=False))
+        splits = rows.info.splits or {}
+        self.total = splits[split].num_examples if split in splits else None
+        self.name, self.starts, self.places = words, [0], [f"{HUB}{words}"]
+        self.left, self.stamp = self.columns.others, None
+        self.facts = {"kind": "hub", "name": words, "split": split, "columns": names}
+        self.facts["revision"] = revision
+
+    def _rows(self, seen, state):
+        if state is not None:
+            self.rows.load_state_dict(state)
+        for row in self.rows:
+            yield row[self.columns.image], row.get(self.columns.label)
 
     def state(self):
         """Where the stream is, for `entries`."""
         return self.rows.state_dict()
 
 
-def _parquet(path, files, split):
-    import datasets
-    from pyarrow import parquet
-
-    starts, total, digest = [], 0, hashlib.sha256()
-    for file in files:
-        try:
-            rows = parquet.ParquetFile(file).metadata.num_rows
-        except Exception as error:  # damaged, or not a file of this kind
-            raise ValueError(f"{file} must be a whole parquet file: {_line(error)}") from None
-        starts.append((total, str(file)))
-        total += rows
-        digest.update(f"{file.name}\0{total}\0{file.stat().st_size}\n".encode())
-    if not total:
-        raise ValueError(f"{path} must hold images, got no rows")
-    with _hushed():
-        try:
-            rows = datasets.load_dataset(
-                "parquet", data_files={split: [str(f) for f in files]}, split=split, streaming=True
-            )
-        except Exception as error:
-            raise ValueError(f"{path} must be a table of images: {_line(error)}") from None
-    facts = {"kind": "parquet", "name": path.name, "entries": total}
-    return Table(rows, facts | {"digest": digest.hexdigest()[:16]}, total, starts)
-
-
-def _hub(words, split):
-    """A stream of a dataset on the hub, held to the revision of now."""
-    import datasets
-    from huggingface_hub import HfApi
-
-    name, _, config = words.partition(":")
+@contextmanager
+def unchanged(path, told):
+    """A file open for reading; `ChangedError` where it is, or ends up, not as its stamp tells."""
     try:
-        with _hushed():
-            revision = HfApi().dataset_info(name, timeout=10).sha
-            rows = datasets.load_dataset(
-                name, config or None, split=split, streaming=True, revision=revision
-            )
-    except Exception as error:  # no connection, no such name, no permission, no such split
-        raise ValueError(
-            f"{words} is no file or folder, and as a name on the Hugging Face hub it cannot be "
-            f"read: {_line(error)}"
-        ) from None
-    splits = rows.info.splits or {}
-    total = splits[split].num_examples if split in splits else None
-    facts = {"kind": "hub", "name": words, "split": split, "revision": revision}
-    return Table(rows, facts, total, [])
+        file = open_regular(path)
+    except ValueError:
+        with suppress(OSError):
+            if stamp(os.stat(path)) == told:
+                raise
+        raise ChangedError(_changed(path)) from None
+    with file:
+        _compare(file, path, told)
+        yield file
+        _compare(file, path, told)
 
 
-def _of_split(path, files, split):
-    """The files whose names say that they are of a split, or all where none says so."""
-    splits = [found and found[1] for found in (SHARD.fullmatch(file.name) for file in files)]
-    if not any(splits):
-        return files
-    if split not in splits:
-        told = ", ".join(sorted({str(name) for name in splits if name}))
-        raise ValueError(f"{path} must hold {split!r}, got the splits {told}")
-    return [file for file, of in zip(files, splits, strict=True) if of == split]
+def _compare(file, path, told):
+    if stamp(os.fstat(file.fileno())) != told:
+        raise ChangedError(_changed(path))
 
 
-def _folders(path):
-    return sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+def _changed(path):
+    return f"{shown(path)} must stay as it is while it is converted, but has changed: start again"
 
 
-def _files(folder):
-    """All files below a folder, relative to it."""
-    for place, _, names in os.walk(folder):
-        yield from (os.path.relpath(os.path.join(place, name), folder) for name in names)
+def _refuse(words, **given):
+    """Raise ValueError for an argument that says nothing of such a source."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{name} must be left out for {shown(words)}, got {value!r}")
+
+
+def _name(path, split):
+    name = path.name or path.resolve().name
+    return name if split is None else f"{name}/{split}"
+
+
+def _digest(stamps):
+    return hashlib.sha256(np.array(stamps, np.int64).tobytes()).hexdigest()[:16]
 
 
 @contextmanager

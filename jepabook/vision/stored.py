@@ -1,8 +1,9 @@
 """Folders of small pictures: a memory-mapped array, labels, and a JSON text with checksums.
 
 A folder is finished when ``images.json`` is there, which is written last. Until then the arrays
-grow in files that end in ``.part``, and ``journal.json`` tells how much of them counts: what a
-killed process wrote after its last journal is written over by the next one.
+and the list of what was left out grow in files that end in ``.part``, and ``journal.json`` tells
+how much of them counts: what a killed process wrote after its last journal is written over by the
+next one.
 """
 
 import json
@@ -13,13 +14,77 @@ from pathlib import Path
 import numpy as np
 
 from jepabook import _files as files
+from jepabook._regular import open_regular, shown
 from jepabook.spectrum import sources
 
-FORMAT = 1
-FACTS, JOURNAL = "images.json", "journal.json"
+FORMAT = 2  # of images.json and journal.json; 1 counted what was left out, but did not name it
+FACTS, JOURNAL, LEFT = "images.json", "journal.json", "left-out.jsonl"
 ARRAYS = ("pixels", "labels")
-PARTS = ("pixels", "labels", "held-pixels", "held-labels")  # the held ones are appended at the end
+PARTS = {  # the held ones are appended to the others at the end
+    "pixels": "pixels.npy.part",
+    "labels": "labels.npy.part",
+    "held-pixels": "held-pixels.npy.part",
+    "held-labels": "held-labels.npy.part",
+    "left-out": f"{LEFT}.part",
+}
+FILES = {"pixels": "pixels.npy", "labels": "labels.npy", "left-out": LEFT}
 BLOCK = 2**24  # bytes read or copied at a time
+NAMED = 5  # of what was left out, for each reason, in the JSON; all are in LEFT
+
+
+def _is_text(value):
+    return value is None or isinstance(value, str)
+
+
+def _are(check):
+    """A check of lists, each entry of which passes `check`."""
+    return lambda values: isinstance(values, list) and all(map(check, values))
+
+
+def _counts(values, fields=None):
+    """Whether a dict counts things by name; `fields`, where there are any, describe the counts."""
+    if not isinstance(values, dict):
+        return False
+    if fields is None:
+        return all(map(files.is_count, values.values()))
+    return all(isinstance(v, dict) and not files.misfit(v, fields) for v in values.values())
+
+
+_NAMED = {"count": files.is_count, "first": _are(lambda name: isinstance(name, str))}
+_IDENTITY = {"source": dict, "size": int, "test_every": files.is_count, "decoder": dict}
+_CLASS = {"label": int, "name": _is_text, "train": files.is_count, "test": files.is_count}
+_TOLD = {
+    "identity": _IDENTITY,
+    "stamp": _is_text,
+    "content": files.is_checksum,
+    "skipped": lambda values: _counts(values, _NAMED),
+    "modes": _counts,
+}
+_JOURNAL = {
+    "seen": files.is_count,
+    "state": lambda state: True,
+    "rows": lambda rows: _are(files.is_count)(rows) and len(rows) == 2,
+    "bytes": dict.fromkeys(PARTS, files.is_count),
+    "crc": dict.fromkeys(PARTS, files.is_count),
+    "listed": bool,
+    **_TOLD,
+}
+_FACTS = {
+    "images": files.is_count,
+    "train": files.is_count,
+    "test": files.is_count,
+    "name": str,
+    "labelled": bool,
+    "classes": lambda names: names is None or _are(lambda name: isinstance(name, str))(names),
+    "labels": _are(lambda entry: isinstance(entry, dict) and not files.misfit(entry, _CLASS)),
+    "notes": lambda values: _counts(values, _NAMED),
+    "versions": dict,
+    "date": str,
+    "bytes": dict.fromkeys(FILES, files.is_count),
+    "sha256": dict.fromkeys(FILES, files.is_checksum),
+    **_TOLD,
+}
+START = "0" * 64  # of the checksum of contents, which follows from one entry to the next
 
 
 def read(folder, verify=False):
@@ -38,7 +103,8 @@ def read(folder, verify=False):
     labels : int64 ndarray (n,)
         Classes; -1 where there is none.
     facts : dict
-        What ``images.json`` holds.
+        What ``images.json`` holds. Every file that it names was there, in the length that it
+        tells.
 
     Raises
     ------
@@ -52,32 +118,27 @@ def read(folder, verify=False):
         if (folder / JOURNAL).exists():
             raise ValueError(f"{folder} is unfinished: run the same jepabook.vision.convert again")
         raise ValueError(f"{folder} must be made by jepabook.vision.convert: no {FACTS} in it")
-    facts = files.read_json(folder / FACTS)
-    try:
-        size, count = facts["identity"]["size"], facts["images"]
-        shapes = {"pixels": (count, size, size, 3), "labels": (count,)}
-        sums = {name: facts["sha256"][name] for name in ARRAYS}
-        whole = facts["train"] + facts["test"] == count and isinstance(facts["name"], str)
-        counts = [skipped["count"] for skipped in facts["skipped"].values()]
-        whole = whole and all(isinstance(number, int) for number in (size, count, *counts))
-    except (KeyError, TypeError, AttributeError):
-        whole = False
-    if not whole:
-        raise ValueError(f"{folder / FACTS} is damaged: convert the images again")
+    facts = facts_of(folder)
+    size, count = facts["identity"]["size"], facts["images"]
+    shapes = {"pixels": (count, size, size, 3), "labels": (count,)}
     arrays = []
     for name, kind in zip(ARRAYS, (np.uint8, np.int64), strict=True):
-        path = folder / f"{name}.npy"
+        path = folder / FILES[name]
         array = sources.load(path)
         if array.dtype != kind or array.shape != shapes[name]:
             raise ValueError(
                 f"{path} must be {kind.__name__} of shape {shapes[name]}, as {FACTS} says, got "
                 f"{array.dtype} of shape {array.shape}"
             )
-        if path.stat().st_size != array.offset + array.nbytes:
-            raise ValueError(f"{path} is damaged: its length is wrong")
-        if verify and files.sha256(path) != sums[name]:
-            raise ValueError(f"{path} is damaged: its checksum is not the one in {FACTS}")
         arrays.append(array)
+    for name, file in FILES.items():
+        path = folder / file
+        with open_regular(path) as content:
+            length = os.fstat(content.fileno()).st_size
+        if length != facts["bytes"][name]:
+            raise ValueError(f"{path} is damaged: its length is wrong")
+        if verify and files.sha256(path) != facts["sha256"][name]:
+            raise ValueError(f"{path} is damaged: its checksum is not the one in {FACTS}")
     return arrays[0], np.array(arrays[1]), facts
 
 
@@ -91,17 +152,23 @@ class Growing:
     identity : dict
         What JSON can hold: another identity's unfinished folder is refused.
 
+    stamp : str or None
+        Changes when the source may have changed.
+
     Attributes
     ----------
     journal : dict
-        "identity", "seen", "state", "rows" ([train, held]), "crc", "skipped", "modes".
+        "identity", "stamp", "seen", "content" (a checksum of all that was seen), "state", "rows"
+        ([train, held]), "bytes" and "crc" of the parts, "listed" (whether what the source left
+        out is in the list), "skipped", "modes".
     """
 
-    def __init__(self, folder, identity):
+    def __init__(self, folder, identity, stamp):
         self.folder, self.size = Path(folder), identity["size"]
         empty = dict.fromkeys(PARTS, 0)
-        self.journal = {"format": FORMAT, "identity": identity, "seen": 0, "state": None}
-        self.journal |= {"rows": [0, 0], "crc": empty, "skipped": {}, "modes": {}}
+        self.journal = {"format": FORMAT, "identity": identity, "stamp": stamp, "seen": 0}
+        self.journal |= {"content": START, "state": None, "rows": [0, 0], "bytes": empty}
+        self.journal |= {"crc": empty, "listed": False, "skipped": {}, "modes": {}}
         if not (self.folder / JOURNAL).exists():
             files.refuse_foreign(folder, JOURNAL)
             files.write_json(self.folder / JOURNAL, self.journal)
@@ -109,24 +176,22 @@ class Growing:
             self._go_on()
 
     def _go_on(self):
-        journal = files.read_json(self.folder / JOURNAL)
-        if set(journal) != set(self.journal) or journal["format"] != FORMAT:
-            raise ValueError(f"{self.folder / JOURNAL} is damaged: delete {self.folder}")
+        journal = _checked(self.folder / JOURNAL, _JOURNAL, f"delete {shown(self.folder)}")
         refuse_other(self.folder, journal["identity"], self.journal["identity"])
         self.journal = journal
-        for name in ARRAYS:  # killed while they got their names
-            if (self.folder / f"{name}.npy").exists():
-                os.replace(self.folder / f"{name}.npy", self._path(name))
+        for name, file in FILES.items():  # killed while they got their names
+            if (self.folder / file).exists():
+                os.replace(self.folder / file, self._path(name))
         for name in PARTS:
-            length, crc = self._length(name), 0
+            length, crc = journal["bytes"][name], 0
             if length:
                 path = self._path(name)
                 for block in _blocks(path, len(self._header(name, 0)), length):
                     crc, length = zlib.crc32(block, crc), length - len(block)
             if length or crc != journal["crc"][name]:
-                raise ValueError(f"{self._path(name)} is damaged: delete {self.folder}")
+                raise ValueError(f"{self._path(name)} is damaged: delete {shown(self.folder)}")
 
-    def append(self, pixels, labels, held, **journal):
+    def append(self, pixels, labels, held, left, **journal):
         """Add rows, then write the journal with the given entries changed.
 
         Parameters
@@ -135,61 +200,84 @@ class Growing:
         labels : int64 array (n,)
         held : boolean array (n,)
             Which rows are for testing.
+        left : iterable of (str, str)
+            Names of what is left out, and why.
         """
+        skipped = {reason: dict(entry) for reason, entry in self.journal["skipped"].items()}
+        lines = [json.dumps({"name": name, "reason": reason}) + "\n" for name, reason in left]
+        for name, reason in left:
+            entry = skipped.setdefault(reason, {"count": 0, "first": []})
+            entry["count"] += 1
+            entry["first"] = [*entry["first"], shown(name)][:NAMED]
         chosen = (pixels[~held], labels[~held], pixels[held], labels[held])
-        crc = dict(self.journal["crc"])
-        for name, rows in zip(PARTS, chosen, strict=True):
-            if len(rows):
-                data = np.ascontiguousarray(rows).tobytes()
+        added = [np.ascontiguousarray(rows).tobytes() for rows in chosen]
+        added.append("".join(lines).encode())
+        crc, size = dict(self.journal["crc"]), dict(self.journal["bytes"])
+        for name, data in zip(PARTS, added, strict=True):
+            if data:
                 with self._open(name) as file:
-                    file.seek(len(self._header(name, 0)) + self._length(name))
+                    file.seek(len(self._header(name, 0)) + size[name])
                     file.write(data)
                     files.to_disk(file)
-                crc[name] = zlib.crc32(data, crc[name])
-        rows = [self.journal["rows"][0] + len(chosen[0]), self.journal["rows"][1] + len(chosen[2])]
-        self.journal |= {"rows": rows, "crc": crc, **journal}
+                crc[name], size[name] = zlib.crc32(data, crc[name]), size[name] + len(data)
+        train, test = self.journal["rows"]
+        self.journal |= {"rows": [train + len(chosen[0]), test + len(chosen[2])], "crc": crc}
+        self.journal |= {"bytes": size, "skipped": skipped, **journal}
         files.write_json(self.folder / JOURNAL, self.journal)
 
     def finish(self, facts):
-        """Turn the parts into the finished folder; returns what ``images.json`` holds."""
+        """Turn the parts into the finished folder; returns what ``images.json`` holds.
+
+        Parameters
+        ----------
+        facts : dict
+            All that it is to hold beside what the journal tells; "classes" among it.
+        """
         train, test = self.journal["rows"]
-        sums = {}
-        for name in ARRAYS:
+        labels = [self._labels(name, n) for name, n in (("labels", train), ("held-labels", test))]
+        sums, sizes = {}, {}
+        for name in FILES:
             with self._open(name) as file:
                 header = self._header(name, train + test)
-                file.seek(len(header) + self._length(name))
-                if test:
-                    held = f"held-{name}"
-                    for block in _blocks(self._path(held), len(header), self._length(held)):
+                file.seek(len(header) + self.journal["bytes"][name])
+                held = f"held-{name}"
+                if test and held in PARTS:
+                    length = self.journal["bytes"][held]
+                    for block in _blocks(self._path(held), len(header), length):
                         file.write(block)
-                file.truncate(file.tell())
+                sizes[name] = file.tell()
+                file.truncate(sizes[name])
                 file.seek(0)
                 file.write(header)
                 files.to_disk(file)
             sums[name] = files.sha256(self._path(name))
-        for name in ARRAYS:
-            os.replace(self._path(name), self.folder / f"{name}.npy")
+        for name, file in FILES.items():
+            os.replace(self._path(name), self.folder / file)
+        counts = _by_label(*labels, facts["classes"])
         facts = {"format": FORMAT, "images": train + test, "train": train, "test": test} | facts
-        told = {name: self.journal[name] for name in ("identity", "skipped", "modes")}
-        facts |= told | {"sha256": sums}
+        facts["labelled"] = facts["labelled"] and any((part >= 0).any() for part in labels)
+        told = {name: self.journal[name] for name in _TOLD}
+        facts |= told | {"labels": counts, "bytes": sizes, "sha256": sums}
         files.write_json(self.folder / FACTS, facts)
         tidy(self.folder)
         return facts
 
+    def _labels(self, name, count):
+        if not count:
+            return np.empty(0, np.int64)
+        return np.fromfile(self._path(name), "<i8", count, offset=len(self._header(name, 0)))
+
     def _path(self, name):
-        return self.folder / f"{name}.npy.part"
+        return self.folder / PARTS[name]
 
     def _open(self, name):
         """A part, open for reading and writing; made if need be."""
         return os.fdopen(os.open(self._path(name), os.O_RDWR | os.O_CREAT, 0o644), "r+b")
 
-    def _length(self, name):
-        """Bytes of a part's rows that count."""
-        rows = self.journal["rows"][PARTS.index(name) // 2]
-        return rows * (8 if name.endswith("labels") else 3 * self.size**2)
-
     def _header(self, name, count):
         """The header of a ``.npy`` file; its length is the same for every count."""
+        if name == "left-out":
+            return b""
         shape, kind = (count, self.size, self.size, 3), "|u1"
         if name.endswith("labels"):
             shape, kind = (count,), "<i8"
@@ -200,7 +288,7 @@ class Growing:
 
 def tidy(folder):
     """Remove what a finished conversion no longer needs."""
-    for name in (*(f"{part}.npy.part" for part in PARTS), JOURNAL):
+    for name in (*PARTS.values(), JOURNAL):
         (Path(folder) / name).unlink(missing_ok=True)
     for name in (JOURNAL, FACTS):
         files.tidy(Path(folder) / name)
@@ -208,20 +296,61 @@ def tidy(folder):
 
 def refuse_other(folder, found, wanted):
     """Raise ValueError where a folder belongs to another conversion, with what differs."""
-    wanted = json.loads(json.dumps(wanted))
-    if found != wanted:
-        found = found if isinstance(found, dict) else {}
-        name = next(key for key in {**wanted, **found} if found.get(key) != wanted.get(key))
+    name, wanted = "", json.loads(json.dumps(wanted))
+    while isinstance(found, dict) and isinstance(wanted, dict) and found != wanted:
+        key = next(key for key in {**wanted, **found} if found.get(key) != wanted.get(key))
+        name, found, wanted = f"{name} {key}", found.get(key), wanted.get(key)
+    if name:
         raise ValueError(
-            f"{folder} belongs to another conversion: its {name} is {found.get(name)}, not "
-            f"{wanted.get(name)}: choose another folder or delete it"
+            f"{shown(folder)} belongs to another conversion: its{name} is {shown(str(found))}, not "
+            f"{shown(str(wanted))}: choose another folder or delete it"
         )
 
 
 def facts_of(folder):
     """What ``images.json`` holds, None where there is none; ValueError where it is damaged."""
     path = Path(folder) / FACTS
-    return files.read_json(path) if path.exists() else None
+    if not path.exists():
+        return None
+    facts = _checked(path, _FACTS, "convert the images again")
+    if facts["train"] + facts["test"] != facts["images"]:
+        raise ValueError(f"{path} is damaged: its images are not those of both splits")
+    return facts
+
+
+def _checked(path, fields, remedy):
+    """The object in a JSON file of this format; ValueError for anything else."""
+    facts = files.read_json(path)
+    number = facts.get("format")
+    if number != FORMAT and isinstance(number, int) and not isinstance(number, bool):
+        versions = facts.get("versions")
+        maker = versions.get("jepabook") if isinstance(versions, dict) else None
+        by = f", made by jepabook {shown(str(maker))}" if maker else ""
+        raise ValueError(
+            f"{shown(path)} must be of format {FORMAT}, got {number}{by}: {remedy} (python -m "
+            "jepabook.vision.convert SOURCE FOLDER --size SIZE), or use the version that made it"
+        )
+    problem = files.misfit(facts, {"format": int, **fields})
+    if problem:
+        raise ValueError(f"{shown(path)} is damaged: {problem}: {remedy}")
+    return facts
+
+
+def _by_label(train, test, classes):
+    """How many images of each split have each label: dicts, one for each label."""
+    found = np.unique(np.concatenate([train, test, np.arange(len(classes or []))]))
+    counts = [
+        np.bincount(np.searchsorted(found, part), minlength=len(found)) for part in (train, test)
+    ]
+    return [
+        {
+            "label": int(label),
+            "name": classes[label] if classes and label >= 0 else None,
+            "train": int(counts[0][k]),
+            "test": int(counts[1][k]),
+        }
+        for k, label in enumerate(found)
+    ]
 
 
 def _blocks(path, start, length):

@@ -347,6 +347,7 @@ def parser():
     )
     add("--preset", required=True, help=f"sizes: {', '.join(model.PRESETS)}")
     add("--out", required=True, help="folder for the log and the models")
+    add("--verify", action="store_true", help="compare the checksums of a folder of images first")
     add("--count", type=int, help=f"images ({COUNT}; all of a folder)")
     length = command.add_mutually_exclusive_group(required=True)
     length.add_argument("--steps", type=int, help="of the optimiser")
@@ -391,7 +392,9 @@ def _train(options, share):
         recipes.recipe(options.objective)
         made = options.images in ("photos", "leaves")
         count = COUNT if made and options.count is None else options.count
-        pictures = images.open_images(options.images, config.image_size, count, options.seed)
+        pictures = images.open_images(
+            options.images, config.image_size, count, options.seed, verify=options.verify
+        )
         steps = options.steps
         if steps is None:
             epochs = _validate.number("epochs", options.epochs, _validate.positive)
