@@ -5,7 +5,7 @@ an output of a notebook say, is not run. A page that breaks it all the same stop
 
 Settings of extensions, and the theme's choice between light and dark before a page is drawn, are
 moved into files as they are. Buttons that the theme has a script write are written here;
-`book.css` hides them where no script runs. `book.js` does what buttons and the search page do.
+`book.css` hides them where no script runs, and `book.js` does what the one for printing does.
 """
 
 import re
@@ -23,6 +23,7 @@ MODE = "mode.js"
 MODE_SCRIPT = re.compile(r'<script data-cfasync="false">(.*?)</script>', flags=re.DOTALL)
 BUTTON_SCRIPT = re.compile(r"<script>\s*document\.write\(`([^`$\\]*)`\);\s*</script>")
 PRINT = 'onclick="window.print()"'
+# of no effect: the field that it finds is in a dialog that is closed
 FOCUS_SCRIPT = re.compile(
     r"<script>\s*// Activate the search field on page load.*?</script>", flags=re.DOTALL
 )

@@ -16,6 +16,5 @@ addEventListener("load", () => letScroll(document));
 addEventListener("resize", () => letScroll(document));
 addEventListener("contentvisibilityautostatechange", (event) => letScroll(event.target), true);
 
-// What the theme has scripts in its pages for, which its policy does not let run.
+// The theme's own handler would stand in the page, whose policy does not let it run.
 addEventListener("click", ({ target }) => target.closest("[data-print]") && print());
-addEventListener("DOMContentLoaded", () => document.querySelector(".bd-search-container input")?.focus());
