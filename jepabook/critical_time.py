@@ -5,7 +5,7 @@ from scipy.optimize import brentq
 
 from jepabook import _validate, clock
 from jepabook._double_double import log_product
-from jepabook.dynamics import elapsed_clock, elapsed_time, fixed_point, log_start
+from jepabook.dynamics import check_time, elapsed_time, fixed_point, log_start
 from jepabook.objectives import JEPA
 
 
@@ -38,9 +38,9 @@ def exact(objective, lam, rho, depth, epsilon, fraction=0.5):
     power = objective.saturation_power(depth)
     stop = power / depth * np.log(fraction)
     step = log_product((fraction, power), (rho, depth), (epsilon, -power)) / depth
-    elapsed = elapsed_clock(objective, depth, rho, start, stop, step)
-    size = np.exp(depth / power * (np.log(rho) + stop))
-    return elapsed_time(objective, elapsed, lam, depth, size, epsilon)[()]
+    time = elapsed_time(objective, depth, lam, rho, start, stop, step)
+    check_time(time, epsilon, "fraction", fraction, step)
+    return time[()]
 
 
 def expansion(objective, lam, rho, depth, epsilon, fraction=0.5, terms=None):

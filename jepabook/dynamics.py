@@ -18,6 +18,8 @@ import numpy as np
 from jepabook import _validate, clock
 from jepabook._double_double import log_product
 
+SIZE_FITS = "must be small enough for the size to fit in float64"
+
 
 def velocity(objective, w, lam, rho, depth):
     """Right-hand side of eqs. (7), (8): lam w^(k - 1/L) - (lam / rho) w^3.
@@ -36,6 +38,11 @@ def velocity(objective, w, lam, rho, depth):
     -------
     ndarray or float64
         dw/dt, accurate relative to itself also near the fixed point.
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and what is allowed; w also where dw/dt overflows float64.
     """
     _validate.objective(objective)
     depth = _validate.depth(depth)
@@ -44,8 +51,18 @@ def velocity(objective, w, lam, rho, depth):
         lam=_validate.positive("lam", lam),
         rho=_validate.positive("rho", rho),
     )
-    growth = lam * w ** objective.growth_exponent(depth)
-    return (-growth * np.expm1(log_saturation(objective, w, rho, depth)))[()]
+    q, log_z = objective.growth_exponent(depth), log_saturation(objective, w, rho, depth)
+    with np.errstate(all="ignore"):
+        plain, grown = -lam * w**q * np.expm1(log_z), q * np.log(w)
+        # in logarithms where a factor leaves float64 and the product need not
+        above = log_z + np.log1p(-np.exp(-np.abs(log_z)))
+        log_gap = np.where(log_z > 0, above, np.log(np.abs(np.expm1(log_z))))
+        far = np.maximum(np.abs(grown), np.abs(log_z)) + np.abs(np.log(lam)) > 600
+        far &= (w > 0) & (log_z != 0)
+        log_size = grown + np.log(lam) + log_gap
+        change = np.where(far, -np.sign(log_z) * np.exp(log_size), plain)
+    _validate.where("w", w, np.isfinite(change), "must be small enough for dw/dt to fit in float64")
+    return change[()]
 
 
 def fixed_point(objective, rho, depth):
@@ -61,10 +78,18 @@ def fixed_point(objective, rho, depth):
     Returns
     -------
     ndarray or float64
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and what is allowed; rho also where the size overflows.
     """
     _validate.objective(objective)
     rho, depth = _validate.positive("rho", rho), _validate.depth(depth)
-    return (rho ** (depth / objective.saturation_power(depth)))[()]
+    with np.errstate(over="ignore", under="ignore"):
+        size = rho ** (depth / objective.saturation_power(depth))
+    _validate.where("rho", rho, np.isfinite(size), SIZE_FITS)
+    return size[()]
 
 
 def log_saturation(objective, w, rho, depth):
@@ -113,11 +138,9 @@ def time_to_reach(objective, w, lam, rho, depth, epsilon):
     stop = log_saturation(objective, w, rho, depth)
     reached = stop < 0
     step = objective.saturation_power(depth) / depth * log_product((w, 1), (epsilon, -1))
-    elapsed = elapsed_clock(
-        objective, depth, rho, start, np.where(reached, stop, -1.0), np.where(reached, step, 0.0)
-    )
-    elapsed = np.where(reached & (step != 0), elapsed, 0.0)
-    time = elapsed_time(objective, elapsed, lam, depth, w, epsilon)
+    stop, step = np.where(reached, stop, -1.0), np.where(reached, step, 0.0)
+    time = np.where(step != 0, elapsed_time(objective, depth, lam, rho, start, stop, step), 0.0)
+    check_time(time, epsilon, "w", w, step)
     return np.where(reached, time, np.inf)[()]
 
 
@@ -141,7 +164,7 @@ def trajectory(objective, t, lam, rho, depth, epsilon):
     log_z, rho = _log_saturation_at(objective, t, lam, rho, depth, epsilon)
     log_z += np.log(rho)
     log_z *= depth / objective.saturation_power(depth)
-    return np.exp(log_z)[()]
+    return size_of(log_z, "rho", rho)
 
 
 def relative_gap(objective, t, lam, rho, depth, epsilon):
@@ -153,8 +176,8 @@ def relative_gap(objective, t, lam, rho, depth, epsilon):
     return -np.expm1(depth / objective.saturation_power(depth) * log_z)[()]
 
 
-def elapsed_clock(objective, depth, rho, start, stop, step):
-    """rho^(-m) times the integral of z^(-m-1) / (1 - z) from z = e^start to e^stop.
+def elapsed_time(objective, depth, lam, rho, start, stop, step):
+    """1 / (s lam rho^m) times the integral of z^(-m-1) / (1 - z) from z = e^start to e^stop.
 
     Parameters
     ----------
@@ -166,21 +189,32 @@ def elapsed_clock(objective, depth, rho, start, stop, step):
     Returns
     -------
     ndarray
-        s lam t, or not finite where it overflows. Every term has the sign of `step`.
+        t, not finite where it overflows. Every term has the sign of `step`.
     """
     m = objective.slowdown(depth)
-    return clock.difference(m, start, stop, step, -m * np.log(rho))
+    log_scale = -m * np.log(rho)
+    # where rho^m leaves float64, lam rho^m need not
+    far = np.abs(log_scale) > 600
+    log_scale = np.where(far, log_scale - np.log(lam), log_scale)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        elapsed = clock.difference(m, start, stop, step, log_scale)
+        return elapsed / _power(objective, depth) / np.where(far, 1.0, lam)
 
 
-def elapsed_time(objective, elapsed, lam, depth, w, epsilon):
-    """t = elapsed / (s lam); ValueError naming the smaller of w and epsilon if that overflows."""
-    with np.errstate(over="ignore"):
-        time = elapsed / _rate(objective, lam, depth)
+def check_time(time, epsilon, name, goal, step):
+    """ValueError, naming the smaller of epsilon and the goal, where a time overflows float64."""
     allowed = "must be large enough for the time to fit in float64"
     finite = np.isfinite(time)
-    _validate.where("epsilon", epsilon, finite | (w < epsilon), allowed)
-    _validate.where("w", w, finite, allowed)
-    return time
+    _validate.where("epsilon", epsilon, finite | (step < 0), allowed)
+    _validate.where(name, goal, finite, allowed)
+
+
+def size_of(log_size, name, value):
+    """e^log_size, 0 where it is below float64; ValueError naming an argument where it is above."""
+    with np.errstate(over="ignore", under="ignore"):
+        size = np.exp(log_size)
+    _validate.where(name, np.broadcast_to(value, np.shape(size)), np.isfinite(size), SIZE_FITS)
+    return size[()]
 
 
 def log_start(objective, epsilon, rho, depth):
@@ -192,8 +226,9 @@ def log_start(objective, epsilon, rho, depth):
     return start
 
 
-def _rate(objective, lam, depth):
-    return lam * objective.saturation_power(depth) / depth
+def _power(objective, depth):
+    """s = 3 - q."""
+    return objective.saturation_power(depth) / depth
 
 
 def _log_saturation_at(objective, t, lam, rho, depth, epsilon):
@@ -206,8 +241,16 @@ def _log_saturation_at(objective, t, lam, rho, depth, epsilon):
     m = objective.slowdown(depth)
     epsilon, wide_rho = _validate.broadcast(epsilon=epsilon, rho=rho)
     start = log_start(objective, epsilon, wide_rho, depth)
-    half = rho ** (m / 2)  # rho^m itself may leave float64 where its product with t does not
-    with np.errstate(over="ignore"):
+    s, log_speed = _power(objective, depth), m * np.log(rho)
+    # rho^m may leave float64 where its product with lam t does not
+    far = np.abs(log_speed) > 600
+    with np.errstate(all="ignore"):
+        half = rho ** (m / 2)
+        moved = np.where(
+            far,
+            np.sign(t) * np.exp(log_speed + np.log(s * lam) + np.log(np.abs(t))),
+            (lam * s * half) * t * half,
+        )
         start = clock.antiderivative(m, start)
         _validate.where(
             "epsilon",
@@ -215,7 +258,7 @@ def _log_saturation_at(objective, t, lam, rho, depth, epsilon):
             np.abs(start) < clock.LARGEST,
             "must be large enough for the time to leave it to fit in float64",
         )
-        target = start + (_rate(objective, lam, depth) * half) * t * half
+        target = start + moved
     if m:
         _validate.where(
             "t",

@@ -12,19 +12,20 @@ in the paper's clock t = L theta. tau = inf is JEPA, tau = 0 a frozen teacher. T
 unit of gradient flow throughout, as in `linear_net`; times are in the paper's clock.
 """
 
-import math
-
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import logit
+from scipy.special import log_expit
 
-from jepabook import _ode, _validate
-from jepabook.dynamics import fixed_point, log_start
+from jepabook import _ode, _validate, clock
+from jepabook import critical_time as closed_form
+from jepabook._double_double import log_product
+from jepabook._path import follow
+from jepabook.dynamics import SIZE_FITS, log_saturation, log_start, size_of, time_to_reach
 from jepabook.objectives import JEPA
 
-# of log omega and of the encoder's lead, log omega - log omega_target: what the integrator follows
-_RTOL, _ATOL = 1e-10, 1e-12
-_FASTEST = 1e10
+# Beyond these the rate no longer shows in float64, or in the unit of time alone.
+_LOG_FASTEST, _LOG_SLOWEST = 50.0, -46.0
+_TINY = 1e-290  # a product below it has lost digits
 
 
 def trajectory(t, lam, rho, depth, epsilon, target_rate, weight_decay=0.0, teacher=None):
@@ -44,12 +45,14 @@ def trajectory(t, lam, rho, depth, epsilon, target_rate, weight_decay=0.0, teach
     Returns
     -------
     w, w_target : ndarrays (n, ...)
-        To a relative error of about 1e-8.
+        To a relative 1e-8, of the solution at times within a relative 1e-10 of t. (Near its
+        take-off, and where decay is near `weight_decay.greatest_decay`, w is ill-conditioned.)
 
     Raises
     ------
     ValueError
-        Names the argument, its value and what is allowed.
+        Names the argument, its value and what is allowed; also where t times the fastest rate
+        does not fit in float64.
     """
     depth = _validate.depth(depth)
     t = _validate.times("t", t)
@@ -61,29 +64,8 @@ def trajectory(t, lam, rho, depth, epsilon, target_rate, weight_decay=0.0, teach
         weight_decay=_validate.non_negative("weight_decay", weight_decay),
         teacher=_validate.positive("teacher", epsilon if teacher is None else teacher),
     )
-    lead = (np.log(epsilon) - np.log(teacher)) / depth
-    start = np.stack([(np.log(epsilon) / depth).ravel(), lead.ravel()])
-    lam, cost, rate, decay = (a.ravel() for a in (lam, lam / rho, rate, decay))
-
-    def terms(state):
-        x, lead = state.reshape(start.shape)
-        return lam * np.exp((2 * depth - 1) * x - depth * lead), cost * np.exp(2 * depth * x), lead
-
-    def slope(_, state):
-        growth, loss, lead = terms(state)
-        change = growth - loss - decay
-        return np.concatenate([change, change - rate * np.expm1(lead)])
-
-    def jacobian(_, state):
-        growth, loss, lead = terms(state)
-        by_size, by_lead = (2 * depth - 1) * growth - 2 * depth * loss, -depth * growth
-        rows = (by_size, by_lead), (by_size, by_lead - rate * np.exp(lead))
-        return np.block([[np.diag(entry) for entry in row] for row in rows])
-
-    options = {"t_eval": t / depth, "jac": jacobian}
-    state = _integrate(slope, t / depth, start.ravel(), "Radau", **options).y
-    x, lead = state.T.reshape(len(t), 2, *epsilon.shape).swapaxes(0, 1)
-    return np.exp(depth * x), np.exp(depth * (x - lead))
+    size, target = follow(JEPA, t, lam, rho, depth, epsilon, decay, rate, teacher)
+    return size_of(size, "epsilon", epsilon), size_of(target, "teacher", teacher)
 
 
 def critical_time(lam, rho, depth, epsilon, target_rate, fraction=0.5, goal=None):
@@ -106,59 +88,121 @@ def critical_time(lam, rho, depth, epsilon, target_rate, fraction=0.5, goal=None
     Returns
     -------
     ndarray or float64
-        In the paper's clock, to a relative error of about 1e-8.
+        In the paper's clock, to a relative 1e-9, of a goal within a relative 1e-12 of the one
+        that is meant. (At the plateau that a slow target makes, 1/tau passes between two sizes
+        that float64 hardly tells apart.) Never below `critical_time.exact` of JEPA.
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and what is allowed; also where the time overflows float64.
     """
     depth = _validate.depth(depth)
-    lam, rho = _validate.positive("lam", lam), _validate.positive("rho", rho)
-    fraction = _validate.open_unit("fraction", fraction)
-    target = fraction * fixed_point(JEPA, rho, depth) if goal is None else goal
-    lam, rho, epsilon, rate, target = _validate.broadcast(
-        lam=lam,
-        rho=rho,
+    lam, rho, epsilon, rate, fraction, wanted = _validate.broadcast(
+        lam=_validate.positive("lam", lam),
+        rho=_validate.positive("rho", rho),
         epsilon=_validate.positive("epsilon", epsilon),
         target_rate=_validate.positive("target_rate", target_rate),
-        goal=_validate.positive("goal", target),
+        fraction=_validate.open_unit("fraction", fraction),
+        goal=_validate.positive("goal", 1.0 if goal is None else goal),
     )
-    _validate.where("goal", target, target < rho**depth, "must lie below rho^depth")
-    _validate.where("epsilon", epsilon, epsilon < target, "must lie below the goal")
-    start, stop = (np.log(size) / depth - np.log(rho) for size in (epsilon, target))
-    speed = lam * rho ** (2 * depth - 1)
-    times = [_universal_time(depth, *known) for known in np.broadcast(start, stop, rate / speed)]
-    return (depth / speed * np.reshape(times, speed.shape))[()]
+    goal = None if goal is None else wanted
+    jepa, late, log_time = _times(lam, rho, depth, epsilon, np.log(rate), fraction, goal)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        # the product cannot fall below JEPA's time; the logarithm does without it
+        time = np.where(np.isfinite(late) & (jepa > _TINY), jepa * (1 + late), np.exp(log_time))
+    allowed = "must be large enough for the time to fit in float64"
+    _validate.where("target_rate", rate, np.isfinite(time), allowed)
+    return time[()]
 
 
-def _universal_time(depth, start, stop, rate):
-    """T at which log u reaches `stop` from u = v = e^start.
+def _times(lam, rho, depth, epsilon, log_rate, fraction, goal):
+    """JEPA's time, by which share of it a target network's is later, and the log of that time."""
+    if goal is None:
+        stop = np.log(fraction) / depth
+        step = log_product((fraction, 1), (rho, depth), (epsilon, -1)) / depth
+    else:
+        stop, step = (
+            log_saturation(JEPA, goal, rho, depth),
+            log_product((goal, 1), (epsilon, -1)) / depth,
+        )
+        _validate.where("goal", goal, stop < 0, "must lie below rho^depth")
+    _validate.where("epsilon", epsilon, step > 0, "must lie below the goal")
+    if goal is None:
+        jepa = closed_form.exact(JEPA, lam, rho, depth, epsilon, fraction)
+    else:
+        jepa = time_to_reach(JEPA, goal, lam, rho, depth, epsilon)
+    m, start = JEPA.slowdown(depth), log_saturation(JEPA, epsilon, rho, depth)
+    log_speed = np.log(lam) + m * np.log(rho)
+    # lam rho^m theta of JEPA; its largest term is taken out, for it may leave float64
+    unit = np.log(clock.difference(m, start, stop, step, m * start)) - m * start
+    known = np.broadcast_arrays(start, stop, log_rate - log_speed, unit)
+    late, longer = (found.reshape(lam.shape) for found in _late(depth, *(a.ravel() for a in known)))
+    log_time = unit + np.log1p(late) + longer + np.log(depth) - log_speed
+    return jepa, np.where(longer > 0, np.inf, late), log_time
 
-    Integrated along a clock in which log u grows at the rate 1 under JEPA, so at most 1 here,
-    however long the start takes.
+
+def _late(depth, start, stop, log_rate, log_unit):
+    """By which share of e^log_unit a target of rate r makes theta-hat later; see `critical_time`.
+
+    Along y = logit u, in which JEPA obeys dy/dT = u^(2L - 1), with n the logarithm of how many
+    times longer than JEPA's the way from y to y + dy takes and p the speed of log v against that
+    of log u::
+
+        dn/dy = ((1 - u) + u e^n) (L + 1 - L p) - 1
+        p = r u^(-2L) e^(y + n) ((u / v) - 1)
+        (v / u)^L = 1 - (1 - u) (1 - e^(-n))
+
+    from n = 0; n stays positive, small behind a fast target, of the order of log 1/r behind a slow
+    one, and the delay is the integral of u^(1 - 2L) (e^n - 1) dy: nothing cancels.
+
+    Parameters
+    ----------
+    depth : int
+    start, stop, log_rate, log_unit : arrays (K,)
+        log u at both ends, and log r.
+
+    Returns
+    -------
+    late, longer : ndarrays (K,)
+        `longer` > 0 for rates so small that they set the unit of time alone: by that much the
+        logarithm of the time exceeds that of the time for the rate that was followed.
     """
-    unit = math.exp(-2 * depth * start)
+    m = 2 * depth - 1
+    rate = np.maximum(log_rate, m * start + _LOG_SLOWEST - 2 * np.log(depth))
+    most = _LOG_FASTEST + np.log(depth)
 
-    def slope(_, state):
-        x, lead, _ = state
-        gap = math.expm1(-x)
-        pace = math.exp(-2 * depth * x) / gap  # dT per unit of that clock
-        growth = math.expm1(-depth * lead - x) / gap
-        pull = min(rate * pace, _FASTEST)  # a lead below 1e-10 does not show
-        return [growth, growth - pull * math.expm1(lead), pace / unit]
+    def terms(which, y, n):
+        x, rest = log_expit(y), np.exp(log_expit(-y))
+        pull = np.exp(np.minimum(rate[which, None] - m * x, most) + n) / rest
+        # at rest behind its target the encoder is as much at rest with e^n as with e^600
+        gone, grown = np.exp(-n), np.exp(np.minimum(x + n, 600.0))
+        left = np.exp(x) + rest * gone
+        # log1p where the lead is small, log where the encoder has left its target far behind
+        share = rest * -np.expm1(-n)
+        lead = -np.where(share < 0.5, np.log1p(-np.minimum(share, 0.5)), np.log(left)) / depth
+        return x, rest + grown, grown, pull, lead, rest * gone / left / depth
 
-    def reached(_, state):
-        return state[0] - stop
+    def slope(which, y, state):
+        n = state[..., 0]
+        _, spread, grown, pull, lead, by_n = terms(which, y, n)
+        p = pull * np.expm1(lead)
+        turn, steeper = depth + 1 - depth * p, p + pull * np.exp(lead) * by_n
+        jacobian = grown * turn - spread * depth * steeper
+        return (spread * turn - 1)[..., None], jacobian[..., None, None]
 
-    reached.terminal = True
-    solution = _integrate(slope, (0.0, 1e300), [start, 0.0, 0.0], "LSODA", events=reached)
-    return unit * solution.y_events[0][0, 2]
+    def density(which, y, state):
+        n = state[..., 0]
+        return np.exp(n - m * log_expit(y) - log_unit[which, None]) * -np.expm1(-n)
 
-
-def _integrate(slope, times, start, method, **options):
-    """`_ode.solve` by Radau or LSODA, which both follow slow and fast targets alike.
-
-    LSODA is faster up to an event, but does not notice that it may take long steps where
-    everything has come to rest.
-    """
-    options |= {"method": method, "rtol": _RTOL, "atol": _ATOL}
-    return _ode.solve("the target network", slope, times, start, **options)
+    begin, end = (x - np.log(-np.expm1(x)) for x in (start, stop))
+    length, step = np.maximum(end - begin, 0), np.full(len(start), 0.1 / (depth + 1))
+    rest = np.zeros((len(start), 1))
+    n, late, _ = _ode.collocate("the target network", slope, rest, begin, length, step, density)
+    with np.errstate(over="ignore", under="ignore"):
+        _, _, _, pull, lead, _ = terms(np.arange(len(start)), end[:, None], n)
+        follows = (pull * np.expm1(lead))[:, 0] > 0.5
+    return late, np.where(follows, rate - log_rate, 0.0)
 
 
 def inversion_boundary(rho, rho_other, depth, epsilon, target_rate, fraction=0.5, goal=None):
@@ -178,24 +222,30 @@ def inversion_boundary(rho, rho_other, depth, epsilon, target_rate, fraction=0.5
     Returns
     -------
     float
-        Above it the other feature is first. NaN if it lies outside (e^-14, e^14).
+        Above it the other feature is first, to a relative 1e-8. NaN if it lies outside
+        (e^-14, e^14).
     """
-
-    def count(log_rate, which):
-        rate = np.exp(log_rate)
-        return rate * critical_time(1.0, which, depth, epsilon, rate, fraction, goal)
-
     log_rate = np.log(_validate.number("target_rate", target_rate, _validate.positive))
-    first = np.log(count(log_rate, rho))
+
+    def count(log_rates, which):
+        """The logarithm of tau times the critical time."""
+        critical_time(1.0, which, depth, epsilon, target_rate, fraction, goal)
+        known = np.broadcast_arrays(1.0, which, epsilon, log_rates, fraction, goal or 1.0)
+        lam, which, size, log_rates, share, size_to_reach = known
+        reach = size_to_reach if goal else None
+        return log_rates + _times(lam, which, depth, size, log_rates, share, reach)[-1]
+
+    first = count(log_rate, rho)
 
     def excess(log_ratio):
-        return np.log(count(log_rate - log_ratio, rho_other)) - first
+        return count(log_rate - log_ratio, rho_other) - first
 
-    side = 1 if excess(0.0) > 0 else -1
-    for step in range(14):
-        if side * excess(side * (step + 1)) <= 0:
-            return np.exp(brentq(excess, side * step, side * (step + 1), xtol=1e-9))
-    return np.nan
+    ratios = np.arange(-14.0, 15.0)
+    above = excess(ratios) > 0
+    if above.all() or not above.any():
+        return np.nan
+    last = ratios[above].max()
+    return float(np.exp(brentq(excess, last, last + 1, xtol=1e-9)))
 
 
 def fast_delay(rho, depth, epsilon, target_rate, fraction=0.5):
@@ -224,7 +274,12 @@ def fast_delay(rho, depth, epsilon, target_rate, fraction=0.5):
     )
     start = log_start(JEPA, epsilon, rho, depth)
     away = start - np.log(-np.expm1(start))
-    return (depth**2 / rate * (logit(fraction ** (1 / depth)) - away))[()]
+    goal = np.log(fraction) / depth
+    with np.errstate(over="ignore", under="ignore"):
+        delay = (goal - np.log(-np.expm1(goal)) - away) / rate * depth**2
+    allowed = "must be large enough for the delay to fit in float64"
+    _validate.where("target_rate", rate, np.isfinite(delay), allowed)
+    return delay[()]
 
 
 def slow_trajectory(t, rho, depth, epsilon, target_rate):
@@ -249,10 +304,20 @@ def slow_trajectory(t, rho, depth, epsilon, target_rate):
         _validate.positive("rho", rho),
         _validate.positive("target_rate", target_rate),
     )
-    start = _slow_start(rho, depth, epsilon)
-    y = 1 - (1 - start) * np.exp(-rate * t / (depth * (depth + 1)))
-    size = rho**depth
-    return (size * y ** (depth**2))[()], (size * y ** (depth * (depth + 1)))[()]
+    start = _log_slow_start(rho, depth, epsilon)
+    t, rho, rate, start = _validate.broadcast(t=t, rho=rho, target_rate=rate, epsilon=start)
+    with np.errstate(over="ignore", under="ignore"):
+        passed = rate / (depth * (depth + 1)) * t
+        left = -np.expm1(start) * np.exp(-passed)
+        # y as a sum of positive terms where it is small
+        log_y = np.where(
+            left < 0.5,
+            np.log1p(-np.minimum(left, 0.5)),
+            np.log(np.exp(start - passed) - np.expm1(-passed)),
+        )
+    log_size = depth * np.log(rho)
+    size, target = (size_of(log_size + depth * n * log_y, "rho", rho) for n in (depth, depth + 1))
+    return size, target
 
 
 def slow_critical_time(rho, depth, epsilon, target_rate, fraction=0.5):
@@ -272,15 +337,21 @@ def slow_critical_time(rho, depth, epsilon, target_rate, fraction=0.5):
     depth = _validate.depth(depth)
     rho, rate = _validate.positive("rho", rho), _validate.positive("target_rate", target_rate)
     fraction = _validate.open_unit("fraction", fraction)
-    left = (1 - _slow_start(rho, depth, epsilon)) / -np.expm1(np.log(fraction) / depth**2)
-    return (depth * (depth + 1) / rate * np.log(left))[()]
+    y, start = np.log(fraction) / depth**2, _log_slow_start(rho, depth, epsilon)
+    # log of (1 - y_0) / (1 - y), also where both are nearly 1
+    away = [np.where(x < -1, np.log1p(-np.exp(x)), np.log(-np.expm1(x))) for x in (start, y)]
+    with np.errstate(over="ignore", under="ignore"):
+        time = (away[0] - away[1]) / rate * (depth * (depth + 1))
+    allowed = "must be large enough for the time to fit in float64"
+    _validate.where("target_rate", np.broadcast_to(rate, time.shape), np.isfinite(time), allowed)
+    return time[()]
 
 
-def _slow_start(rho, depth, epsilon):
-    """y_0 = (gain / rho)^(1/(L + 1)); ValueError unless below 1."""
+def _log_slow_start(rho, depth, epsilon):
+    """log y_0, y_0 = (gain / rho)^(1/(L + 1)); ValueError unless below 0."""
     epsilon = _validate.positive("epsilon", epsilon)
     epsilon, rho = _validate.broadcast(epsilon=epsilon, rho=rho)
-    return np.exp(log_start(JEPA, epsilon, rho, depth) / (depth + 1))
+    return log_start(JEPA, epsilon, rho, depth) / (depth + 1)
 
 
 def behind_teacher(lam, rho, teacher):
@@ -302,7 +373,11 @@ def behind_teacher(lam, rho, teacher):
         rho=_validate.positive("rho", rho),
         teacher=_validate.positive("teacher", teacher),
     )
-    return (lam * teacher)[()], (rho * teacher)[()]
+    with np.errstate(over="ignore", under="ignore"):
+        student = lam * teacher, rho * teacher
+    for product in student:
+        _validate.where("teacher", teacher, np.isfinite(product), SIZE_FITS)
+    return tuple(values[()] for values in student)
 
 
 def generation_size(rho, depth, generation):
@@ -327,4 +402,7 @@ def generation_size(rho, depth, generation):
     generation = _validate.array("generation", generation)
     _validate.where("generation", generation, generation >= 0, "must be non-negative")
     rho, generation = _validate.broadcast(rho=rho, generation=generation)
-    return (rho ** (depth * (1 - (depth / (depth + 1)) ** generation)))[()]
+    share = -np.expm1(generation * -np.log1p(1 / depth))
+    with np.errstate(over="ignore", under="ignore"):
+        size = rho ** (depth * share)
+    return _validate.where("rho", size, np.isfinite(size), SIZE_FITS)[()]

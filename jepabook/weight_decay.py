@@ -11,8 +11,11 @@ in the paper's clock. In the saturation z = w^s / rho, s = 3 - q, m = (q - 1) / 
 import numpy as np
 from scipy.optimize.elementwise import find_root
 
-from jepabook import _ode, _validate
-from jepabook.dynamics import fixed_point
+from jepabook import _validate
+from jepabook._path import follow
+from jepabook.dynamics import fixed_point, log_saturation, size_of
+
+_DECAY_FITS = "must be small enough for the decay to fit in float64"
 
 
 def critical_decay(objective, lam, rho, depth):
@@ -35,8 +38,23 @@ def critical_decay(objective, lam, rho, depth):
     lam, rho = _validate.broadcast(
         lam=_validate.positive("lam", lam), rho=_validate.positive("rho", rho)
     )
+    decay = _product(lam, rho, objective.slowdown(depth), _log_fold(objective, depth))
+    return _validate.where("rho", decay, np.isfinite(decay), _DECAY_FITS)[()]
+
+
+def _log_fold(objective, depth):
+    """The logarithm of m^m / (m + 1)^(m + 1), the largest value of z^m (1 - z)."""
     m = objective.slowdown(depth)
-    return (lam * rho**m * m**m / (m + 1) ** (m + 1))[()]
+    return -m * np.log1p(1 / m) - np.log1p(m) if m else 0.0
+
+
+def _product(factor, base, power, log_rest):
+    """factor base^power e^log_rest, whichever of them leaves float64; inf where all do."""
+    with np.errstate(all="ignore"):
+        plain, log_power = factor * base**power * np.exp(log_rest), power * np.log(base)
+        log_product = np.log(factor) + log_power + log_rest
+        far = np.abs(log_power) + np.abs(np.log(factor)) + np.abs(log_rest) > 600
+        return np.where(far, np.exp(log_product), plain)
 
 
 def fixed_points(objective, lam, rho, depth, weight_decay):
@@ -53,7 +71,7 @@ def fixed_points(objective, lam, rho, depth, weight_decay):
     -------
     low, high : ndarrays or float64
         NaN where kappa reaches `critical_decay`. Without decay, and for MAE at L = 1, low is 0:
-        then every start grows.
+        then every start grows; also where it is below float64.
     """
     _validate.objective(objective)
     lam, rho, decay = _validate.broadcast(
@@ -63,24 +81,28 @@ def fixed_points(objective, lam, rho, depth, weight_decay):
     )
     m, top = objective.slowdown(depth), fixed_point(objective, rho, depth)
     power = depth / objective.saturation_power(depth)  # w = top z^power
-    share = decay / (lam * rho**m)
-    fold = m / (m + 1)
-    alive = decay < critical_decay(objective, lam, rho, depth)
-    share_alive = np.where(alive & (share > 0), share, 0.5 * m**m / (m + 1) ** (m + 1))
-    log_share = np.log(share_alive)
+    log_fold, none = _log_fold(objective, depth), decay == 0
+    log_share = np.log(np.where(none, 1.0, decay)) - np.log(lam) - m * np.log(rho)
+    limit = _product(lam, rho, m, log_fold)
+    # the number that `critical_decay` returns is the border, wherever it is in float64
+    known = (limit > np.finfo(float).tiny) & np.isfinite(limit)
+    alive = np.where(known, decay < limit, log_share < log_fold)
+    log_share = np.where(alive & ~none, np.minimum(log_share, log_fold), log_fold - 1)
     # z^m (1 - z) = share on either side of its maximum, solved for log (1 - z) and for log z
-    gap, low = log_share, np.zeros_like(share)
+    gap, low = log_share, np.zeros_like(top)
     if m:
         gap = _root(lambda x, y: m * np.log1p(-np.exp(x)) + x - y, gap, gap, -np.log1p(m))
         small = _root(
-            lambda x, y: m * x + np.log1p(-np.exp(x)) - y, log_share, log_share / m, np.log(fold)
+            lambda x, y: m * x + np.log1p(-np.exp(x)) - y,
+            log_share,
+            log_share / m,
+            -np.log1p(1 / m),
         )
-        low = np.exp(power * small)
-    high = np.exp(power * np.log1p(-np.exp(gap)))
-    none = share == 0
-    low, high = np.where(none, 0.0, low), np.where(none, 1.0, high)
-    dead = ~(alive | none)
-    return tuple(np.where(dead, np.nan, top * size)[()] for size in (low, high))
+        low = size_of(power * (np.log(rho) + small), "rho", rho)
+    with np.errstate(under="ignore"):
+        high = top * np.exp(power * np.log1p(-np.exp(gap)))
+    low, high = np.where(none, 0.0, low), np.where(none, top, high)
+    return tuple(np.where(alive | none, size, np.nan)[()] for size in (low, high))
 
 
 def _root(function, value, low, high):
@@ -114,11 +136,12 @@ def greatest_decay(objective, lam, rho, depth, epsilon):
         rho=_validate.positive("rho", rho),
         epsilon=_validate.positive("epsilon", epsilon),
     )
-    m, s = objective.slowdown(depth), 3 - objective.growth_exponent(depth)
-    z = epsilon**s / rho
-    at_start = lam * rho**m * z**m * (1 - z)
-    best = critical_decay(objective, lam, rho, depth)
-    return np.where(z < m / (m + 1), at_start, best)[()]
+    m, log_z = objective.slowdown(depth), log_saturation(objective, epsilon, rho, depth)
+    below = log_z < (-np.log1p(1 / m) if m else -np.inf)
+    log_gap = np.log(-np.expm1(np.where(below, log_z, -1.0)))
+    at_start = _product(lam, epsilon, objective.growth_exponent(depth) - 1, log_gap)
+    decay = np.where(below, at_start, _product(lam, rho, m, _log_fold(objective, depth)))
+    return _validate.where("rho", decay, np.isfinite(decay), _DECAY_FITS)[()]
 
 
 def final_size(objective, lam, rho, depth, epsilon, weight_decay):
@@ -138,7 +161,8 @@ def final_size(objective, lam, rho, depth, epsilon, weight_decay):
     """
     limit = greatest_decay(objective, lam, rho, depth, epsilon)
     _, high = fixed_points(objective, lam, rho, depth, weight_decay)
-    learned = np.asarray(weight_decay) < limit
+    decay = np.asarray(weight_decay)
+    learned = (decay < limit) | (decay == 0)  # where the limit is below float64, too
     return np.where(learned, high, 0.0)[()]
 
 
@@ -157,7 +181,14 @@ def trajectory(objective, t, lam, rho, depth, epsilon, weight_decay):
     Returns
     -------
     ndarray (n, ...)
-        To a relative error of about 1e-10.
+        To a relative 1e-8, of the solution at times within a relative 1e-10 of t. (Near its
+        take-off, and for decays near `greatest_decay`, w is ill-conditioned.)
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and what is allowed; also where t times the fastest rate
+        does not fit in float64.
     """
     _validate.objective(objective)
     t = _validate.times("t", t)
@@ -167,12 +198,5 @@ def trajectory(objective, t, lam, rho, depth, epsilon, weight_decay):
         epsilon=_validate.positive("epsilon", epsilon),
         weight_decay=_validate.non_negative("weight_decay", weight_decay),
     )
-    growth = objective.growth_exponent(depth) - 1
-    rates = [values.ravel() for values in (lam, lam / rho, decay)]
-
-    def slope(_, x):
-        return rates[0] * np.exp(growth * x) - rates[1] * np.exp(2 * x) - rates[2]
-
-    start, options = np.log(epsilon).ravel(), {"method": "LSODA", "rtol": 1e-11, "atol": 1e-12}
-    solution = _ode.solve("weight decay", slope, t, start, t_eval=t, **options)
-    return np.exp(solution.y.T.reshape(len(t), *epsilon.shape))
+    (log_size,) = follow(objective, t, lam, rho, depth, epsilon, decay)
+    return size_of(log_size, "epsilon", epsilon)

@@ -668,7 +668,7 @@ def mutate_exact_logarithm(monkeypatch):
 
 
 def mutate_clock_factor(monkeypatch):
-    monkeypatch.setattr(dynamics, "_rate", lambda objective, lam, depth: lam)
+    monkeypatch.setattr(dynamics, "_power", lambda objective, depth: 1.0)
 
 
 @pytest.mark.parametrize(

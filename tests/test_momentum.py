@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import references
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mpmath import mp
 from scipy.integrate import solve_ivp
 
 from jepabook import (
@@ -83,6 +85,138 @@ def test_critical_times_agree_with_a_plain_integration_of_the_sizes():
     crossing = solve_ivp(slope, (0, 1000), start, **options).t_events[0][0]
     found = momentum.critical_time(lam, rho, depth, epsilon, tau)
     assert found == pytest.approx(crossing, rel=1e-8)
+
+
+PRINTED = 1.4057964046815468, 0.5620923958379297, 1, 5.446103921410937e-8, 185006.43222367956
+PRINTED += (0.7527143143541591,)
+
+
+def test_critical_times_are_those_of_an_extrapolated_integration_at_34_digits():
+    assert momentum.critical_time(*PRINTED) == pytest.approx(
+        references.target_time(*PRINTED, tolerance=1e-14, order=12), rel=1e-12
+    )
+    assert momentum.critical_time(*PRINTED) == pytest.approx(13061477.84, rel=1e-9)
+    for *known, time in references.TARGET_TIMES:
+        assert momentum.critical_time(*known) == pytest.approx(time, rel=1e-10), known
+
+
+def extreme_features(count, seed):
+    """(lam, rho, L, epsilon, rate, fraction) from the ends of float64."""
+    rng = np.random.default_rng(seed)
+    while count:
+        depth, wide = int(10 ** rng.uniform(0, 2)), count % 2
+        lam, rho = 10 ** rng.uniform(-200, 200) if wide else 10 ** rng.uniform(-3, 3), 0.0
+        rho = 10 ** rng.uniform(-200 / depth, 200 / depth) if wide else 10 ** rng.uniform(-2, 2)
+        fraction = rng.choice([rng.uniform(0.01, 0.99), 1 - 10 ** rng.uniform(-14, -1)])
+        log_epsilon = depth * np.log(rho) + np.log(fraction) - 10 ** rng.uniform(-6, 2.5)
+        rate = 10 ** rng.uniform(-250, 250) if count % 3 else lam * 10 ** rng.uniform(-9, 9)
+        if abs(log_epsilon) < 600:
+            count -= 1
+            yield lam, rho, depth, np.exp(log_epsilon), rate, fraction
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_target_that_lags_is_never_earlier_than_jepa_at_the_ends_of_float64(seed):
+    refused = 0
+    for known in extreme_features(20, seed):
+        *feature, rate, fraction = known
+        try:
+            with np.errstate(divide="raise", over="raise", invalid="raise"):
+                time = momentum.critical_time(*known)
+        except ValueError as error:
+            assert str(error).endswith(f"for the time to fit in float64, got {feature[3]}")
+            refused += 1
+            continue
+        jepa = critical_time.exact(JEPA, *feature, fraction)
+        assert jepa <= time < np.inf
+        if jepa > 1e-250:
+            fastest = momentum.critical_time(*feature, 1e300, fraction)
+            assert fastest == pytest.approx(jepa, rel=1e-12) or rate < 1e300
+    assert refused < 10
+
+
+@DEPTHS
+def test_critical_times_at_both_ends_of_the_rate_are_closed_forms(depth):
+    rho, epsilon = np.array([0.7, 1.4]), 0.05**depth
+    known = 1.3, rho, depth, epsilon
+    jepa = critical_time.exact(JEPA, *known)
+    np.testing.assert_array_equal(momentum.critical_time(*known, 1e300), jepa)
+    for tau in (1e-20, 1e-40, 1e-280):
+        slow = momentum.slow_critical_time(rho, depth, epsilon, tau)
+        np.testing.assert_allclose(momentum.critical_time(*known, tau), slow, rtol=1e-9)
+        # up to the plateau (rho epsilon)^(L/(L+1)) the target is a frozen teacher
+        goal = 0.9 * (rho * epsilon) ** (depth / (depth + 1))
+        student = momentum.behind_teacher(1.3, rho, epsilon)
+        frozen = dynamics.time_to_reach(MAE, goal, *student, depth, epsilon)
+        found = momentum.critical_time(*known, tau, goal=goal)
+        np.testing.assert_allclose(found, frozen, rtol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1e-90, 1e-3, 1e40, 1e200])
+def test_critical_times_scale_with_the_unit_of_time(factor):
+    known = 0.8, 2, 0.03
+    time = momentum.critical_time(1.2, *known, [0.01, 1.0, 50.0])
+    scaled = momentum.critical_time(1.2 * factor, *known, factor * np.array([0.01, 1.0, 50.0]))
+    np.testing.assert_allclose(factor * scaled, time, rtol=1e-12)
+
+
+def test_the_way_to_a_goal_next_to_the_start_is_jepas_and_zero_where_there_is_none():
+    for gap in (1e-4, 1e-9, 1e-15):
+        goal = 0.1 * (1 + gap)
+        late = momentum.critical_time(1.0, 1.0, 2, 0.1, 1e-3, goal=goal)
+        jepa = dynamics.time_to_reach(JEPA, goal, 1.0, 1.0, 2, 0.1)
+        assert jepa <= late <= jepa * (1 + 4 * gap)
+
+
+def enclosed(path, t, expected):
+    """Whether `expected` lies between path(t) at times a relative 1e-10 earlier and later."""
+    early, late = path(t * (1 - 1e-10)), path(t * (1 + 1e-10))
+    low, high = np.minimum(early, late), np.maximum(early, late)
+    return np.all((expected > low * (1 - 1e-8)) & (expected < high * (1 + 1e-8)))
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-12, 1e-3, 1.0, 1e9])
+@DEPTHS
+def test_trajectories_pass_the_goals_at_their_times_and_obey_the_frozen_closed_form(depth, rate):
+    known = 1.1, 0.9, depth, 0.005**depth
+    for fraction in (0.01, 0.5, 0.999) if rate else ():
+        goal = fraction * 0.9**depth
+        time = momentum.critical_time(*known, rate, fraction)
+        path = lambda t: momentum.trajectory([0, t], *known, rate)[0][-1]  # noqa: E731
+        assert enclosed(path, time, goal)
+    if not rate:
+        student = momentum.behind_teacher(1.1, 0.9, 0.005**depth)
+        t = np.append(0, np.geomspace(1e-3, 1e6 / student[0], 12))
+        w, target = momentum.trajectory(t, *known, rate)
+        closed = dynamics.trajectory(MAE, t, *student, depth, 0.005**depth)
+        np.testing.assert_allclose(w, closed, rtol=1e-8)
+        np.testing.assert_allclose(target, 0.005**depth, rtol=1e-12)
+
+
+def test_trajectories_reach_from_one_end_of_float64_to_the_other():
+    t, starts = [0.0, 1e-30, 1.0, 1e10, 1e120], [1e-300, 1e-50, 0.3, 1e40]
+    for rate in (1e-3, 1.0):
+        w, target = momentum.trajectory(t, 1.0, 0.7, 3, starts, rate)
+        np.testing.assert_allclose(w[-1, 1:], 0.7**3, rtol=1e-10)
+        np.testing.assert_allclose(target[-1, 1:], 0.7**3, rtol=1e-10)
+        np.testing.assert_allclose(w[:, 0], 1e-300, rtol=1e-10)
+    with pytest.raises(ValueError, match=r"^t must be small enough for its product"):
+        momentum.trajectory([0.0, 1e300], 1.0, 0.7, 3, 1e50, 1.0)
+
+
+@pytest.mark.parametrize("epsilon", [1e-40, 1e-300, 0.5 - 1e-15])
+@pytest.mark.parametrize(("depth", "rho"), [(1, 1.0), (3, 0.9), (10_000, 1.0)])
+def test_the_slow_limit_is_exact_at_the_start_and_however_far_from_it(depth, rho, epsilon):
+    start, passed = mp.mpf(epsilon) / mp.mpf(rho) ** depth, (0.0, 1e-20, 1e-3, 1.0, 40.0, 1e300)
+    for a in passed:
+        found = momentum.slow_trajectory(a, rho, depth, epsilon, 1.0)
+        with references.digits():
+            y = 1 - (1 - mp.root(start, depth * (depth + 1))) * mp.exp(
+                -mp.mpf(a) / (depth * (depth + 1))
+            )
+            sizes = [mp.mpf(rho) ** depth * y ** (depth * n) for n in (depth, depth + 1)]
+            for value, size in zip(found, sizes, strict=True):
+                assert value == pytest.approx(float(size), rel=2e-12)
 
 
 @given(

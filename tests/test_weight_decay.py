@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mpmath import mp, mpf
 
 from jepabook import (
     JEPA,
@@ -107,6 +108,72 @@ def test_small_starts_bear_what_the_priority_of_chapter_6_says(lam, rho, depth, 
     gain = share * rho
     found = weight_decay.greatest_decay(JEPA, lam, rho, depth, gain**depth)
     assert found == pytest.approx(gain ** (2 * depth - 1) * (lam - gain * lam / rho), rel=1e-9)
+
+
+EXTREMES = [(1.0, 1.0), (1e300, 1e-290), (1e-300, 3.0), (1.0, 1e30)]
+
+
+@BOTH
+@pytest.mark.parametrize("depth", [1, 5, 72, 200, 10_000])
+def test_critical_decays_and_fixed_points_at_the_ends_of_float64(objective, depth):
+    for lam, rho in EXTREMES if depth < 9 else [(1.0, 1.0), (1e300, 0.9)]:
+        with mp.workdps(40):
+            k, L = objective.base_exponent, mpf(depth)
+            m, s = ((k - 1) * L - 1) / ((3 - k) * L + 1), (3 - k) + 1 / L
+            fold = mp.exp(m * mp.log(m) if m else 0) / (m + 1) ** (m + 1)
+            top = lam * mpf(rho) ** m * fold
+        if top > 1e308:
+            with pytest.raises(ValueError, match=r"^rho must be small enough for the decay"):
+                weight_decay.critical_decay(objective, lam, rho, depth)
+            continue
+        with np.errstate(divide="raise", over="raise", invalid="raise"):
+            found = weight_decay.critical_decay(objective, lam, rho, depth)
+            assert found == pytest.approx(float(top), rel=1e-12)
+            kappa = found * np.array([1e-280, 1e-170, 1e-9, 0.5, 1 + 1e-12])
+            low, high = weight_decay.fixed_points(objective, lam, rho, depth, kappa)
+        assert np.isnan(low[-1]) == np.isnan(high[-1]) == (found > 0)
+        for decay, unstable, stable in zip(kappa[:-1], low, high, strict=False):
+            for size in (unstable, stable):
+                if size > 1e-300 and decay > 1e-300:
+                    with mp.workdps(40):
+                        z = mpf(size) ** s / mpf(rho)
+                        rest = lam * mpf(size) ** (s * m) * (1 - z) / decay
+                    near = 1e-9 if size < 0.99 * stable or z < 0.9 else None
+                    assert near is None or float(rest) == pytest.approx(1, rel=near)
+
+
+@BOTH
+def test_without_decay_every_start_is_learned_also_where_its_limit_is_below_float64(objective):
+    for epsilon in (1e-300, 1e-200, 0.1):
+        final = weight_decay.final_size(objective, 1.0, 0.9, 100, epsilon, 0.0)
+        assert final == dynamics.fixed_point(objective, 0.9, 100) or epsilon == 0.1
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-12, 0.3, 0.999])
+def test_one_layer_of_mae_with_decay_is_mae_with_less_lam(share):
+    t = np.append(0, np.geomspace(1e-9, 1e9, 40))
+    for epsilon in (1e-300, 1e-20, 0.1):
+        lam, rho = 2.0 * (1 - share), 0.9 * (1 - share)
+        if epsilon < rho**0.5:
+            found = weight_decay.trajectory(MAE, t, 2.0, 0.9, 1, epsilon, 2.0 * share)
+            early, late = (
+                dynamics.trajectory(MAE, t * (1 + shift), lam, rho, 1, epsilon)
+                for shift in (-1e-10, 1e-10)
+            )
+            assert np.all((found > early * (1 - 1e-8)) & (found < late * (1 + 1e-8)))
+
+
+@BOTH
+@pytest.mark.parametrize("depth", [1, 4, 100])
+def test_without_decay_trajectories_are_the_closed_form(objective, depth):
+    t = np.append(0, np.geomspace(1e-9, 1e9, 40))
+    for epsilon in (1e-100, 1e-3):
+        found = weight_decay.trajectory(objective, t, 2.0, 1.0, depth, epsilon, 0.0)
+        early, late = (
+            dynamics.trajectory(objective, t * (1 + shift), 2.0, 1.0, depth, epsilon)
+            for shift in (-1e-10, 1e-10)
+        )
+        assert np.all((found > early * (1 - 1e-8)) & (found < late * (1 + 1e-8)))
 
 
 GOOD = {"lam": 1.0, "rho": 0.8, "depth": 2, "weight_decay": 0.01}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jepabook import _validate, critical_time, dynamics
+from jepabook import _validate, critical_time
 from jepabook.objectives import BOTH, JEPA
 
 LARGE = 1e150  # as good as infinity, but for its product with 0
@@ -119,12 +119,11 @@ def checked_start(depth, epsilon, fraction):
 def _times(objective, lam, rho, depth, epsilon, fraction):
     """Critical times where a feature is learned, inf elsewhere."""
     grows, times = (lam > 0) & (rho > 0), np.full(np.shape(lam), np.inf)
-    with np.errstate(over="ignore"):  # of a final size, far above epsilon
-        final = dynamics.fixed_point(objective, np.where(grows, rho, 1.0), depth)
-        learned = grows & (epsilon < fraction * final)
-        times[learned] = critical_time.exact(
-            objective, lam[learned], rho[learned], depth, epsilon, fraction
-        )
+    final = depth / objective.saturation_power(depth) * np.log(np.where(grows, rho, 1.0))
+    learned = grows & (np.log(epsilon) < np.log(fraction) + final)
+    times[learned] = critical_time.exact(
+        objective, lam[learned], rho[learned], depth, epsilon, fraction
+    )
     return times
 
 
@@ -132,9 +131,10 @@ def _pull(objective, rho, crosstalk, times, depth, epsilon):
     """The largest crosstalk on each feature from one learned before it, (d,)."""
     grows = rho > 0
     relative = np.where(grows, crosstalk, 0.0)
-    with np.errstate(over="ignore"):
-        size = dynamics.fixed_point(objective, np.where(grows, rho, 1.0), depth) * grows
-    size = np.minimum(size, LARGE)
+    power, most = depth / objective.saturation_power(depth), np.log(LARGE)
+    log_size = power * np.log(np.where(grows, rho, 1.0))
+    with np.errstate(under="ignore"):
+        size = np.exp(np.minimum(log_size, most)) * grows
     # what grows, but too little to count as learned, is at its final size soon
     reached = np.where(np.isinf(times) & (size > epsilon), 0.0, times)
     if objective is JEPA:
