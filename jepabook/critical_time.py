@@ -25,7 +25,7 @@ def exact(objective, lam, rho, depth, epsilon, fraction=0.5):
     -------
     ndarray or float64
         In the paper's clock (L absorbed into time, eq. (64)). Negative where the start is
-        already beyond the fraction. Relative error below 1e-12.
+        already beyond the fraction. Relative error as that of `dynamics.time_to_reach`.
 
     Raises
     ------

@@ -20,7 +20,7 @@ import pytest
 import references
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from mpmath import mpf
+from mpmath import mp, mpf
 
 from jepabook import JEPA, MAE, clock, dynamics
 from jepabook.objectives import Objective
@@ -710,3 +710,47 @@ def test_mutations_of_the_inversion_fail_the_comparison_of_trajectories(
     cases = list(times(objective.name, 60, seed=0))
     mutate(monkeypatch)
     assert not all(trajectory_is_right(objective, *case) for case in cases)
+
+
+ENDS = [
+    # w, lam, rho, depth, epsilon: factors leave float64, the answers do not
+    (1e200, 1.0, 1e200, 1, 1e190),
+    (1e-200, 1e300, 1.0, 1, 1e-220),
+    (1e100, 1e-250, 1e60, 2, 1e90),
+    (1e219, 6.4e-198, 17.0, 200, 1e218),
+    (1e-150, 1e250, 1e-3, 40, 1e-170),
+    (0.5, 1e308, 1.0, 10_000, 0.4),
+]
+
+
+@pytest.mark.parametrize("known", ENDS)
+@BOTH
+def test_where_only_factors_leave_float64_the_answer_is_right(objective, known):
+    w, lam, rho, depth, epsilon = known
+    with references.digits(60):
+        power = mp.mpf(objective.saturation_power(depth)) / depth
+        log_z = [power * mp.log(mp.mpf(size)) - mp.log(mp.mpf(rho)) for size in (w, epsilon)]
+        speed = references.velocity(objective.name, w, lam, rho, depth)
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        if abs(speed) < 1e308:
+            found = dynamics.velocity(objective, w, lam, rho, depth)
+            assert found == pytest.approx(float(speed), rel=1e-12, abs=0)
+        else:
+            with pytest.raises(ValueError, match=r"^w must be small enough for dw/dt"):
+                dynamics.velocity(objective, w, lam, rho, depth)
+        if not log_z[1] < log_z[0] < 0 or depth > 1000:
+            return
+        with references.digits(60):
+            time = references.time_by_quadrature(objective.name, w, lam, rho, depth, epsilon, 30)
+        if time < 1e308:
+            found = dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon)
+            assert found == pytest.approx(float(time), rel=1e-11, abs=0)
+            around = found * np.array([1 - 1e-9, 1 + 1e-9])
+            early, late = dynamics.trajectory(objective, around, lam, rho, depth, epsilon)
+            assert early <= w * (1 + 1e-10) and w <= late * (1 + 1e-10)
+
+
+def test_sizes_beyond_float64_are_refused_and_those_below_it_are_0():
+    with pytest.raises(ValueError, match=r"^rho must be small enough for the size to fit"):
+        dynamics.fixed_point(JEPA, 1e10, 100)
+    assert dynamics.fixed_point(JEPA, 1e-10, 100) == 0
