@@ -20,14 +20,29 @@ def begin():
     """Let Ctrl-C end the process at once while a command's modules are imported.
 
     Nothing has been written by then, and an exception would come as a traceback of whatever
-    library is being imported. Does nothing unless the program is one of our commands.
+    library is being imported. And let what the output's encoding has no letter for be printed as
+    its number: no work is to end in an error of that. Does nothing unless the program is one of our
+    commands.
     """
     # what Python calls the program while it looks for the module in its packages
     looking = sys.argv[:1] == ["-m"]
     words = (word.removeprefix("-m").partition(".")[0] for word in sys.orig_argv)
     known = signal.getsignal(signal.SIGINT)
-    if looking and any(word in OURS for word in words) and known is signal.default_int_handler:
+    if not looking or not any(word in OURS for word in words):
+        return
+    if known is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
+    for stream in (sys.stdout, sys.stderr):
+        if stream:
+            stream.reconfigure(errors="backslashreplace")
+
+
+def torchrun(name, default):
+    """What torchrun gave the variable `name`, an integer; `default` where it started no process.
+
+    A cluster, or work that is over, may have left variables of the same names.
+    """
+    return int(os.environ.get(name, default)) if "TORCHELASTIC_RUN_ID" in os.environ else default
 
 
 def status(program, work, stopped=""):
@@ -128,7 +143,7 @@ def _stoppable():
     Where a signal is ignored (``nohup``) it stays so. Processes under torchrun end by SIGTERM at
     once: they may be waiting for each other where Python does not look at signals.
     """
-    alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    alone = torchrun("WORLD_SIZE", 1) == 1
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,):
         known = signal.getsignal(number)
@@ -164,7 +179,7 @@ def _tell(text, error):
     What all processes of a machine meet, only the first one tells; an error can say that it is to
     be told, or that another process tells it.
     """
-    if getattr(error, "told", os.environ.get("LOCAL_RANK", "0") == "0"):
+    if getattr(error, "told", torchrun("LOCAL_RANK", 0) == 0):
         try:
             print(" ".join(text.split()), file=sys.stderr, flush=True)
         except OSError:  # nobody to tell

@@ -6,7 +6,6 @@ left of the kind is removed when the same file or folder is written again.
 """
 
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,11 @@ from pathlib import Path
 
 from jepabook import _regular
 
+try:
+    import fcntl
+except ImportError:  # Windows has locks of another kind, and none of folders
+    fcntl = None
+
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux; the latter is macOS's RENAME_SWAP
 
 
@@ -27,10 +31,15 @@ def alone(folder):
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} must be a folder, got a file")
+    if fcntl is None:
+        raise ValueError(f"{folder} must be on Linux or macOS, to be held for one process (flock)")
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        if not _lock(handle):
+        held = _lock(handle)
+        if held is None:
+            raise ValueError(f"{folder} must be on a file system that has locks (flock)")
+        if not held:
             raise ValueError(f"{folder} is in use by another process: wait for it")
         yield
     finally:
@@ -78,6 +87,8 @@ def whole(path):
             to_disk(file)
             with suppress(OSError):  # there is none, or it is another user's
                 os.chmod(unfinished, stat.S_IMODE(path.stat().st_mode))
+            if fcntl is None:  # Windows moves no open file
+                file.close()
             os.replace(unfinished, path)
         _folder_to_disk(path.parent)
     except BaseException:
@@ -120,12 +131,13 @@ def whole_folder(path, names, check):
     tidy(path, names)
     unfinished = _name(path)
     unfinished.mkdir()
-    handle = os.open(unfinished, os.O_RDONLY)
+    handle = os.open(unfinished, os.O_RDONLY) if fcntl else None
     try:
-        _lock(handle)
+        if handle is not None:
+            _lock(handle)
         yield unfinished
         for file in unfinished.iterdir():
-            with open(file, "rb") as written:
+            with open(file, "r+b") as written:  # Windows puts on the disk what is open for writing
                 os.fsync(written.fileno())
         if path.exists():
             with suppress(OSError):  # another user's
@@ -140,7 +152,8 @@ def whole_folder(path, names, check):
             os.rename(unfinished, path)
         _folder_to_disk(path.parent)
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
         _remove(unfinished, names)
 
 
@@ -260,7 +273,7 @@ def _begun(path):
     """A new unfinished file, locked: its name, and itself open for writing."""
     while True:
         name = _name(path)
-        file = os.fdopen(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), "w+b")
+        file = open(name, "x+b")
         _lock(file.fileno())
         # another process may have taken it for a dead one's before it was locked
         if name.exists() and os.path.samestat(name.stat(), os.fstat(file.fileno())):
@@ -269,22 +282,31 @@ def _begun(path):
 
 
 def _lock(handle):
-    """Whether an open file or folder is now this process's alone, until it is closed."""
+    """Whether an open file or folder is now this process's alone, until it is closed.
+
+    None where there are no locks: on Windows, and on some file systems.
+    """
+    if fcntl is None:
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True
 
 
 def _of_the_dead(path):
-    """Whether no process holds an unfinished file or folder any more."""
+    """Whether it is sure that no process holds an unfinished file or folder any more."""
+    if fcntl is None:
+        return False
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:  # gone, no file of ours, or another user's
         return False
     try:
-        return _lock(handle)
+        return _lock(handle) is True
     finally:
         os.close(handle)
 
@@ -302,7 +324,7 @@ def _remove(path, names=None):
 
 def _exchange(one, other):
     """Exchange two folders, at one instant where the system can."""
-    libc = ctypes.CDLL(None)
+    libc = ctypes.CDLL(None) if os.name == "posix" else None
     names = os.fsencode(one), os.fsencode(other)
     for call, arguments in (
         ("renameat2", (_HERE, names[0], _HERE, names[1], _EXCHANGE)),

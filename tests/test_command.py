@@ -75,6 +75,7 @@ def test_of_several_processes_the_first_one_tells(capsys, monkeypatch, rank, err
     def work():
         raise error
 
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("LOCAL_RANK", rank)
     _command.status("python -m p", work)
     assert capsys.readouterr().err.count("\n") == lines
@@ -208,7 +209,7 @@ def test_workers_end_with_the_command(tmp_path, number):
 
 def alone_of_two(folder, module, *arguments, rank):
     """One of two processes as torchrun would start it, without torchrun."""
-    place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    place = {"TORCHELASTIC_RUN_ID": "none", "RANK": str(rank), "LOCAL_RANK": str(rank)}
     place |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
     place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(PORT)}
     with pytest.MonkeyPatch.context() as patch:

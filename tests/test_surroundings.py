@@ -129,3 +129,40 @@ def test_a_number_of_jobs_that_is_none_is_refused(monkeypatch, capsys, module, w
     with pytest.raises(SystemExit):
         module.main()
     assert f"must be an integer of at least 1, got {word!r}" in capsys.readouterr().err
+
+
+WITHOUT_POSIX = """
+import importlib, os, pkgutil, sys
+import jepabook
+names = [one.name for one in pkgutil.walk_packages(jepabook.__path__, "jepabook.")]
+names = [name for name in names if not name.endswith("__main__")]
+for name in names:  # what others import may be different here
+    importlib.import_module(name)
+for name in [name for name in sys.modules if name.partition(".")[0] == "jepabook"]:
+    del sys.modules[name]
+for name in ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty"):
+    sys.modules[name] = None
+for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_DIRECTORY", "fork", "getuid", "sched_getaffinity"):
+    delattr(os, name)
+for name in names:
+    importlib.import_module(name)
+from jepabook import _files, recorded
+recorded.save("a.npz", {"a": [1.0]}, {})
+recorded.save("a.npz", {"a": [2.0]}, {})
+print(*recorded.load("a.npz")[0]["a"], *sorted(os.listdir()))
+try:
+    with _files.alone("run"):
+        pass
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_what_only_posix_has_is_not_needed_but_where_it_is_told(tmp_path):
+    """As on Windows: every module can be imported and results be saved; no folder can be held."""
+    command = [sys.executable, "-c", WITHOUT_POSIX]
+    env = surroundings.clean(os.environ)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    told = ["2.0 a.npz", "run must be on Linux or macOS, to be held for one process (flock)"]
+    assert done.stdout.splitlines() == told, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]

@@ -23,8 +23,8 @@ def _ledger(parser, options):
         results = claims.run(options.ids or None)
     except ValueError as error:
         parser.error(str(error))
-    if options.json:
-        print(json.dumps([_row(*result) for result in results], indent=1, ensure_ascii=False))
+    if options.json:  # in ASCII, which is JSON in every encoding
+        print(json.dumps([_row(*result) for result in results], indent=1))
     else:
         for claim, verdict in results:
             changed = "" if verdict == claim.verdict else f"  (recorded: {claim.verdict})"

@@ -6,7 +6,7 @@ Under ``torchrun --nproc-per-node N -m jepabook.spectrum ...`` every process rea
 import argparse
 import sys
 import time
-from importlib.util import find_spec
+from importlib import import_module
 
 import numpy as np
 
@@ -51,8 +51,7 @@ def main(argv=None):
 
 def _report(options, share, started):
     with share.agreed():
-        if not find_spec("matplotlib"):
-            raise ValueError("matplotlib must be installed: pip install '.[spectrum]' in the clone")
+        _refuse_no_figure()
         report.check_folder(options.out)
     start = prediction.checked_start(options.depth, options.epsilon, options.fraction)
     found = estimates.estimate(
@@ -70,6 +69,18 @@ def _report(options, share, started):
             facts = recorded.provenance(options.seed, started, options.device)
             report.write(options.out, found, predicted, facts)
             print(_told(found, predicted, options.out))
+
+
+def _refuse_no_figure():
+    """Raise ValueError, before the work, where no figure can be drawn after it."""
+    try:
+        import_module("jepabook.figures")
+    except ImportError:
+        told = "matplotlib must be installed: pip install '.[spectrum]' in the clone"
+        raise ValueError(told) from None
+    except Exception as error:  # of a setting
+        told = f"MPLBACKEND and matplotlibrc must be such that matplotlib starts, got: {error}"
+        raise ValueError(told) from None
 
 
 def _told(found, predicted, out):

@@ -1,10 +1,8 @@
 """Moments of all pairs: every process reads its part, and the sums of all meet."""
 
-import os
-
 import numpy as np
 
-from jepabook import _memory
+from jepabook import _command, _memory
 from jepabook.spectrum.basis import along
 from jepabook.spectrum.moments import Groups, Moments
 from jepabook.spectrum.sources import Pairs, block_rows, refuse
@@ -61,7 +59,7 @@ def check_memory(pairs, own, groups, replicates, share, machine):
             "memory": (held + there, _memory.free()),
             "memory on the GPU": (here + ON_GPU * square, machine.free()),
         }
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if share.processes > 1 else 1
+    together = _command.torchrun("LOCAL_WORLD_SIZE", 1) if share.processes > 1 else 1
     for where, (need, free) in needs.items():
         if need * together > free:
             raise ValueError(

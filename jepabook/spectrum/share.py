@@ -2,13 +2,14 @@
 
 import datetime
 import os
+import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from jepabook import _validate
+from jepabook import _command, _validate
 
 PATIENCE = 600.0  # seconds that processes wait for each other
 WAITING = "seconds that processes under torchrun wait for each other (600)"
@@ -133,7 +134,10 @@ def under_torchrun(device="auto", patience=PATIENCE):
     patience = _validate.number("patience", patience, _validate.positive)
     if patience > LONGEST:
         raise ValueError(f"patience must be at most {LONGEST} seconds, got {patience}")
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if _command.torchrun("WORLD_SIZE", 1) == 1:
+        left = os.environ.get("WORLD_SIZE", "1")
+        if left != "1":
+            print(f"alone: WORLD_SIZE={left} is not of torchrun and not heeded", file=sys.stderr)
         yield Share()
         return
     import torch
@@ -142,7 +146,7 @@ def under_torchrun(device="auto", patience=PATIENCE):
     limit = datetime.timedelta(seconds=patience)
     gpu = device != "cpu" and torch.cuda.is_available() and distributed.is_nccl_available()
     if gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(_command.torchrun("LOCAL_RANK", 0))
     with Share(patience=patience).waiting():
         # nccl's own limit kills; it is to come after that of the sums, which tells
         backend, longer = ("nccl", 2 * limit) if gpu else ("gloo", limit)
