@@ -11,6 +11,7 @@ from scipy.stats import ortho_group
 
 from jepabook import _ode, _validate, clock, features, learning_order
 from jepabook._canonical import pointed
+from jepabook.dynamics import SIZE_FITS
 
 #: Layers of the encoder in `task`.
 DEPTH = 4
@@ -89,7 +90,10 @@ def slowdown(objective, depth, decoder_depth):
 
 def fixed_point(objective, rho, depth, decoder_depth):
     """Final size with a decoder of M aligned layers: rho^(L/M) (JEPA), rho^(L/(L+M)) (MAE)."""
-    return _validate.positive("rho", rho) ** (depth / _power(objective, depth, decoder_depth))
+    rho = _validate.positive("rho", rho)
+    with np.errstate(over="ignore", under="ignore"):
+        size = rho ** (depth / _power(objective, depth, decoder_depth))
+    return _validate.where("rho", size, np.isfinite(size), SIZE_FITS)
 
 
 def critical_time(objective, lam, rho, depth, decoder_depth, gain, fraction=0.5):
@@ -113,7 +117,11 @@ def critical_time(objective, lam, rho, depth, decoder_depth, gain, fraction=0.5)
     start = power * np.log(_validate.positive("gain", gain)) - np.log(rho)
     _validate.where("gain", np.broadcast_to(gain, start.shape), start < 0, "must be below the end")
     stop = power / depth * np.log(_validate.open_unit("fraction", fraction))
-    return clock.difference(m, start, stop, stop - start, -m * np.log(rho)) / (power * lam)
+    # lam and rho^m may leave float64 where their quotient does not
+    log_scale = -m * np.log(rho) - np.log(power) - np.log(lam)
+    time = clock.difference(m, start, stop, stop - start, log_scale)
+    allowed = "must be large enough for the time to fit in float64"
+    return _validate.where("gain", time, np.isfinite(time), allowed)
 
 
 def _power(objective, depth, decoder_depth):

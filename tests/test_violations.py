@@ -248,3 +248,14 @@ def test_parts_of_the_recorded_grid_come_out_again():
         for name in ("jepa_half", "mae_half", "jepa_final", "mae_final"):
             expected = arrays[f"{part}_{name}"][at]
             np.testing.assert_allclose(found[name][-1:], expected, rtol=1e-5)
+
+
+def test_times_and_sizes_with_a_deeper_decoder_at_the_ends_of_float64():
+    unit = violations.critical_time(JEPA, 1.0, 1.0, 3, 2, 0.1)
+    scaled = violations.critical_time(JEPA, 1e250, 1e-75, 3, 2, 0.1 * 1e-75**0.5)
+    # m = 3 for L = 3, M = 2: the unit of time is 1 / (lam rho^3)
+    assert scaled == pytest.approx(unit * 1e-25, rel=1e-12)
+    with pytest.raises(ValueError, match=r"^gain must be large enough for the time to fit"):
+        violations.critical_time(JEPA, 1.0, 1.0, 3, 1, 1e-70)
+    with pytest.raises(ValueError, match=r"^rho must be small enough for the size to fit"):
+        violations.fixed_point(JEPA, 1e200, 3, 1)
