@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
+from jepabook import _memory
 from jepabook.vision.similarity import chance_of_cca, linear_cka, mean_cca
 
 
@@ -115,3 +116,15 @@ def test_bad_input_is_named_in_one_line(x, y, name):
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"^tolerance"):
         mean_cca(np.ones((3, 2)), np.ones((3, 2)), tolerance=0)
+
+
+@pytest.mark.parametrize("measure", [mean_cca, linear_cka])
+def test_representations_that_would_not_fit_in_memory_are_refused_before_it_is_asked_for(
+    monkeypatch, measure
+):
+    monkeypatch.setattr(_memory, "free", lambda: 10**8)
+    wide = np.broadcast_to(np.float32(1), (20, 10**5))  # takes no memory
+    with pytest.raises(
+        ValueError, match=r"^x and y must fit in the 0.1 GB of memory that are free"
+    ):
+        measure(wide, wide)

@@ -12,6 +12,8 @@ import torch
 
 from jepabook import _validate
 
+COPIES = 4  # of both representations, in float64, that are held at once at most, as measured
+
 
 @dataclass(frozen=True)
 class Similarity:
@@ -110,6 +112,12 @@ def chance_of_cca(p, q, n, nodes=4000):
 
 def _centred(x, y, device):
     """x and y as float64 tensors (n, p), (n, q) with columns of mean 0."""
+    shapes = tuple(np.shape(x)), tuple(np.shape(y))
+    if torch.device(device).type == "cpu" and all(len(shape) == 2 for shape in shapes):
+        # copies, bases, small products of each with itself, and that of both, squared as well
+        need = COPIES * sum(n * p + min(n, p) ** 2 for n, p in shapes)
+        need = 8 * (need + 2 * shapes[0][1] * shapes[1][1])
+        _validate.memory("x and y", f"shapes {shapes[0]} and {shapes[1]}", need)
     views = []
     for name, view in (("x", x), ("y", y)):
         view = torch.as_tensor(view, device=device).to(torch.float64)
