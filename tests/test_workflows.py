@@ -162,6 +162,11 @@ def test_a_fault_would_be_found(text, told):
     assert told in fault
 
 
+def test_no_file_is_overlooked():
+    known = {*WORKFLOWS, PREPARE, ROOT / ".github" / "dependabot.yml"}
+    assert {*(ROOT / ".github").rglob("*.y*ml")} == known
+
+
 def test_the_same_action_is_the_same_commit_and_dependabot_moves_it():
     texts = [path.read_text(encoding="utf-8") for path in (*WORKFLOWS, PREPARE)]
     pinned = {line for text in texts for line in re.findall(r"uses: ([^.].*)", text)}
