@@ -200,7 +200,10 @@ def test_workers_end_with_the_command(tmp_path, number):
         process.send_signal(number)
     told = process.communicate(timeout=60)[1]
     word = {signal.SIGINT: "interrupted\n", signal.SIGTERM: "terminated\n"}.get(number, "")
-    assert told == word
+    if number == signal.SIGKILL:  # Python's own tracker of the pool's semaphores may tell of them
+        assert "Traceback" not in told
+    else:
+        assert told == word
     assert not psutil.wait_procs(workers, timeout=30)[1]
 
 

@@ -1,5 +1,7 @@
 """What notebooks and pages may hold: `tools/passive.py` and `tools/policy.py`."""
 
+import re
+import sys
 from base64 import b64encode
 
 import nbformat
@@ -192,18 +194,22 @@ def test_every_place_of_a_notebook_is_looked_into():
     assert passive.notebook(new_notebook(metadata={"widgets": {}}))
 
 
-def test_neither_a_run_nor_a_site_takes_such_a_notebook(tmp_path):
+def test_neither_a_run_nor_a_site_takes_such_a_notebook(tmp_path, monkeypatch, capsys):
     code = "from IPython.display import HTML\nHTML('<script>alert(1)</script>')"
     path = tmp_path / "a.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell(code)]), path)
     before = path.read_bytes()
-    with pytest.raises(notebooks.NotebookFailed, match=r"a\.ipynb: cell 0 .*<script>"):
-        notebooks.run_all([path], jobs=1)
+    monkeypatch.setattr(sys, "argv", ["notebooks", str(path)])
+    assert notebooks.main() == 1
+    assert re.search(r"a\.ipynb: cell 0 .*<script>", capsys.readouterr().err)
     assert path.read_bytes() == before
     output = new_output("display_data", data={"text/html": "<iframe>"})
     nbformat.write(new_notebook(cells=[new_code_cell("x", outputs=[output])]), path)
-    with pytest.raises(book.BuildFailed, match=r"a\.ipynb: cell 0 .*<iframe>"):
-        book.refuse_active([path])
+    monkeypatch.setattr(book, "in_toc", lambda root: [path])
+    monkeypatch.setattr(book, "fingerprint", lambda root: "")
+    monkeypatch.setattr(book, "stage", lambda root, source: None)
+    with pytest.raises(notebooks.NotebookFailed, match=r"a\.ipynb: cell 0 .*<iframe>"):
+        book.make_site(tmp_path, execute=False, jobs=1)
 
 
 PAGE = '<html><head><meta charset="utf-8"></head><body>{}</body></html>'

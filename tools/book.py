@@ -20,7 +20,17 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from tools import measured, passive, provenance, surroundings
-from tools.notebooks import ANSI, INTERRUPTED, ROOT, NotebookFailed, in_toc, read, run_all, write
+from tools.notebooks import (
+    ANSI,
+    INTERRUPTED,
+    ROOT,
+    NotebookFailed,
+    in_toc,
+    read,
+    refuse_active,
+    run_all,
+    write,
+)
 
 SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks")
 LEDGER_VERSION = 1  # grows when a reader of ledger.json would have to change
@@ -154,19 +164,6 @@ def ledger_files(source: Path, root: Path) -> dict[str, str]:
     return {"ledger.json": text, LEDGER_SCHEMA: schema}
 
 
-def refuse_active(paths: list[Path]) -> None:
-    """Read notebooks, and stop where one holds what may act in a page.
-
-    Raises
-    ------
-    BuildFailed
-        With the names of all such notebooks and what was found.
-    """
-    found = [f"{path.name}: {told}" for path in paths for told in passive.notebook(read(path))]
-    if found:
-        raise BuildFailed("\n".join(found))
-
-
 def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
     """Stage, run the notebooks if asked, build, and only then put the site in its place."""
     started = time.perf_counter()
@@ -180,8 +177,7 @@ def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
         measured.note_runs(root, runs, jobs)
         for run in runs:
             write(run.notebook, source / run.path.relative_to(root))
-    else:
-        refuse_active(in_toc(source))
+    refuse_active({path: read(path) for path in in_toc(source)})
     print("building the site", flush=True)
     files = ledger_files(source, root)
     built, html = build(source, out / "stage"), out / "html"

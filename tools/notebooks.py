@@ -25,7 +25,7 @@ from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from tools import measured, passive, surroundings
+from tools import measured, surroundings
 from tools.surroundings import ROOT
 
 CELL_TIMEOUT = 900  # seconds
@@ -184,8 +184,6 @@ async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
     failure = failure or lost_figures(path.name, before, notebook)
     if not failure and peak[0] > MEMORY_LIMIT:
         failure = f"{path.name}: took {peak[0]:.0f} MB of memory, at most {MEMORY_LIMIT} allowed"
-    if not failure and (told := passive.notebook(notebook)):
-        failure = "\n".join(f"{path.name}: {one}" for one in told)
     seconds = time.perf_counter() - start
     return Run(path, seconds, peak[0], None if failure else strip_volatile(notebook), failure)
 
@@ -214,6 +212,26 @@ def find_fonts() -> None:
         command = [sys.executable, "-c", "import matplotlib.font_manager"]
         env = surroundings.clean(os.environ)
         subprocess.run(command, env=env, check=True, stderr=subprocess.DEVNULL)
+
+
+def refuse_active(notebooks: dict[Path, nbformat.NotebookNode]) -> None:
+    """Stop where a notebook holds what may act in a page.
+
+    Raises
+    ------
+    NotebookFailed
+        With the names of all such notebooks and what was found.
+    """
+    # here, for Binder runs notebooks, but has no parsers of Markdown
+    from tools import passive
+
+    found = [
+        f"{path.name}: {told}"
+        for path, notebook in notebooks.items()
+        for told in passive.notebook(notebook)
+    ]
+    if found:
+        raise NotebookFailed("\n".join(found))
 
 
 def run_all(paths: list[Path], jobs: int) -> list[Run]:
@@ -252,6 +270,7 @@ def main() -> int:
     try:
         paths = [path.resolve(strict=True) for path in arguments.paths] or in_toc()
         runs = run_all(paths, arguments.jobs)
+        refuse_active({run.path: run.notebook for run in runs})
         for run in runs:
             write(run.notebook, run.path)
         measured.note_runs(ROOT, runs, arguments.jobs)
