@@ -20,7 +20,7 @@ _BOUNDS = (
 
 def free():
     """Bytes of memory that this process can still get; where nobody tells, all there is."""
-    return max(0, min(_of_system(), *_of_groups(), *_of_limits()))
+    return max(0, min([_of_system(), *_of_groups(), *_of_limits()]))
 
 
 def _of_system():
@@ -38,7 +38,7 @@ def _of_system():
 def _of_groups():
     for names in _BOUNDS:
         try:
-            most, used, told = ((_GROUPS / name).read_text() for name in names)
+            most, used, told = ((_GROUPS / name).read_text(encoding="utf-8") for name in names)
             cached = sum(
                 int(line.split()[1])
                 for line in told.splitlines()

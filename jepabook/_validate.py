@@ -12,11 +12,14 @@ import numpy as np
 from jepabook import _memory
 
 MOST = 10**9  # of anything that is counted: beyond it a loop would not end in days
+MOST_STEPS = 10**8  # of a training
 MOST_LAYERS = 10**4  # of a network: the clock of so deep a one takes a second
+MOST_TERMS = 2 * MOST_LAYERS  # powers that are summed one by one: so many has the deepest
 SEEDS = 2**63  # what NumPy's and torch's generators both take
 TEMPORARIES = 16  # arrays of the shape of the answer that a formula holds at a time, or more
+MOST_WIDTH = 10**5  # of matrices
 MOST_AXES = 64  # of an array
-MASKED, NO_NUMBERS = "not be masked: fill it or drop what is", "be real numbers"
+MASKED = "not be masked: fill it or drop what is"
 
 
 def integer(name, value, least=1, most=MOST, each=0):
@@ -32,20 +35,22 @@ def integer(name, value, least=1, most=MOST, each=0):
         except Exception:  # what is asked for its index may raise anything
             pass
     if whole is None or whole < least:
-        raise ValueError(f"{name} must be an integer >= {least}, got {_one_line(value)}")
+        raise ValueError(f"{name} must be an integer >= {least}, got {one_line(value)}")
     if whole > most:
-        raise ValueError(f"{name} must be an integer <= {most}, got {_one_line(value)}")
+        raise ValueError(f"{name} must be an integer <= {most}, got {one_line(value)}")
     memory(name, whole, each * whole)
     return whole
 
 
 def integers(name, values, least=1, most=MOST):
     """Return a sequence of integers as an int64 array (n,), or raise ValueError."""
-    as_array = array(name, values)
-    if as_array.ndim != 1 or as_array.size == 0:
-        raise ValueError(f"{name} must be a sequence of integers, got shape {as_array.shape}")
-    allowed = (as_array % 1 == 0) & (as_array >= least) & (as_array <= most)
-    return where(name, as_array, allowed, f"must be integers from {least} to {most}").astype(int)
+    as_array = real(name, values)
+    if as_array.dtype.kind not in "iu" or as_array.ndim != 1 or as_array.size == 0:
+        kind = f"{as_array.dtype} of shape {as_array.shape}"
+        raise ValueError(f"{name} must be a sequence of integers, got {kind}")
+    allowed = (as_array >= least) & (as_array <= most)
+    where(name, as_array, allowed, f"must be integers from {least} to {most}")
+    return as_array.astype(np.int64)
 
 
 def depth(value):
@@ -70,31 +75,35 @@ def generator(value, name="seed"):
     return np.random.default_rng(seed(value, name))
 
 
-def objective(value):
+def objective(value, name="objective"):
     """Raise ValueError unless `value` is one of the two objectives (a name is not enough)."""
     if isinstance(value, type) or not hasattr(value, "saturation_power"):
-        raise ValueError(f"objective must be jepabook.JEPA or jepabook.MAE, got {_one_line(value)}")
+        raise ValueError(f"{name} must be jepabook.JEPA or jepabook.MAE, got {one_line(value)}")
 
 
 def instance(name, value, kind):
     """Return `value` if it is an instance of the class `kind`, or raise ValueError."""
     if not isinstance(value, kind):
-        raise ValueError(f"{name} must be of type {kind.__name__}, got {_one_line(value)}")
+        raise ValueError(f"{name} must be a {kind.__name__}, got {one_line(value)}")
     return value
 
 
 def option(name, value, allowed):
     """Return `value` if it is one of the texts `allowed`, or raise ValueError."""
     if not isinstance(value, str) or value not in allowed:
-        listed = ", ".join(map(repr, allowed))
-        raise ValueError(f"{name} must be one of {listed}, got {_one_line(value)}")
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {one_line(value)}")
     return value
+
+
+def switch(name, value):
+    """Return `value` as a bool, or None, which leaves the choice to the function."""
+    return None if value is None else flag(name, value)
 
 
 def flag(name, value):
     """Return `value` as a bool; ValueError for anything else, however true."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, got {_one_line(value)}")
+        raise ValueError(f"{name} must be True or False, got {one_line(value)}")
     return bool(value)
 
 
@@ -105,7 +114,7 @@ def path(name, value):
     except TypeError:
         text = None
     if not isinstance(text, str) or not text or "\0" in text:
-        raise ValueError(f"{name} must be a path, got {_one_line(value)}")
+        raise ValueError(f"{name} must be a path, got {one_line(value)}")
     return Path(text)
 
 
@@ -122,10 +131,11 @@ def real(name, value, kinds="fiu"):
             raise _Refused(MASKED)
         as_array = np.asarray(as_array)
         if as_array.dtype.kind not in kinds:
-            raise _Refused(NO_NUMBERS)
+            raise TypeError
     except Exception as error:  # what makes an array of itself may raise anything
-        reason = error if isinstance(error, _Refused) else NO_NUMBERS
-        raise ValueError(f"{name} must {reason}, got {_one_line(value)}") from None
+        wanted = "be numbers" if "c" in kinds else "be real numbers"
+        reason = error if isinstance(error, _Refused) else wanted
+        raise ValueError(f"{name} must {reason}, got {one_line(value)}") from None
     return as_array
 
 
@@ -195,15 +205,60 @@ def shaped(name, value, shape, check=finite):
 
     Letters that stand twice stand for the same length: ``("n", "d", "d")``.
     """
-    as_array, lengths = check(name, value), {}
-    fits = as_array.ndim == len(shape) and as_array.size
-    for length, wanted in zip(as_array.shape, shape, strict=False):
-        free = isinstance(wanted, str)
-        fits = fits and length == (lengths.setdefault(wanted, length) if free else wanted)
-    if not fits:
-        told = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
-        raise ValueError(f"{name} must have shape ({told}), got {as_array.shape}")
+    as_array = check(name, value)
+    if not fits(as_array.shape, shape):
+        raise ValueError(f"{name} must have shape {told(shape)}, got {as_array.shape}")
     return as_array
+
+
+def fits(found, shape):
+    """Whether the lengths `found` are those of a shape, in which letters stand for any > 0."""
+    lengths = {}
+    return len(found) == len(shape) and all(
+        length == (lengths.setdefault(wanted, length or -1) if isinstance(wanted, str) else wanted)
+        for length, wanted in zip(found, shape, strict=True)
+    )
+
+
+def told(shape):
+    """A shape with letters as an error shows it."""
+    return f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+
+
+def pictures(name, value, least=1):
+    """Return `value` if it is a uint8 array (n >= least, size, size, 3), or raise ValueError."""
+    plain = isinstance(value, np.ndarray) and not _masked(value)
+    if not plain or value.dtype != np.uint8:
+        got = value.dtype if plain else one_line(value)
+        raise ValueError(f"{name} must be a uint8 array (n, size, size, 3), got {got}")
+    if value.ndim != 4 or not fits(value.shape[1:], ("size", "size", 3)):
+        raise ValueError(f"{name} must have shape (n, size, size, 3), got {value.shape}")
+    if len(value) < least:
+        raise ValueError(f"{name} must hold at least {least} images, got {len(value)}")
+    return value
+
+
+def squares(width="d", /, **matrices):
+    """Return the named matrices, all of one shape (d, d), as float64 arrays; or ValueError."""
+    found = []
+    for name, value in matrices.items():
+        found.append(shaped(name, value, (width, width)))
+        width = len(found[0])
+    return found
+
+
+def width(layers, value):
+    """Return the width d >= 2 of a network of so many layers as an int, if one fits in memory."""
+    value = integer("width", value, least=2, most=MOST_WIDTH)
+    memory("width", value, 64 * layers * value**2)
+    return value
+
+
+def tolerances(rtol, atol):
+    """Return an integrator's two tolerances as floats; ValueError unless rtol lies in (0, 1)."""
+    rtol, atol = number("rtol", rtol, positive), number("atol", atol, positive)
+    where("rtol", rtol, rtol < 1, "must be below 1")
+    return rtol, atol
 
 
 def times(name, value):
@@ -256,26 +311,36 @@ def _plain(value, flags, level=0):
     if _masked(value):
         raise _Refused(MASKED)
     if isinstance(value, (str, bytes, bytearray)) or (level and not flags and _is_bool(value)):
-        raise _Refused(NO_NUMBERS)
+        raise TypeError
     if isinstance(value, Sequence) and not isinstance(value, (range, memoryview)):
         if level == MOST_AXES:
-            raise _Refused(NO_NUMBERS)
+            raise TypeError
         return [_plain(part, flags, level + 1) for part in value]
-    torch = sys.modules.get("torch")  # where it was not imported there are no tensors
-    if torch is None or not isinstance(value, torch.Tensor):
+    if not is_tensor(value):
         return value
     if value.requires_grad:
         raise _Refused("not require a gradient: detach it")
-    if not is_plain_tensor(value) or value.device.type != "cpu":
+    if not is_dense(value) or value.device.type != "cpu":
         raise _Refused("be a dense tensor in the memory of the CPU")
-    return (value.float() if value.dtype == torch.bfloat16 else value).resolve_neg().numpy()
+    return (value.float() if "bfloat16" in str(value.dtype) else value).resolve_neg().numpy()
 
 
-def is_plain_tensor(value):
-    """Whether a tensor is a dense array of numbers, on whatever device."""
+def is_tensor(value):
+    """Whether `value` is one of torch's; without torch, for where that was not imported is none."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def is_dense(value, traced=False):
+    """Whether a tensor is a dense array of numbers, on whatever device.
+
+    `traced`: or what stands for one where torch looks at a network without running it.
+    """
     torch = sys.modules["torch"]
-    plain = type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided
-    return plain and not (value.is_nested or value.is_quantized or value.device.type == "meta")
+    if value.layout is not torch.strided or value.is_nested or value.is_quantized:
+        return False
+    known = type(value) in (torch.Tensor, torch.nn.Parameter)
+    return traced or (known and value.device.type != "meta")
 
 
 def _masked(value):
@@ -288,7 +353,7 @@ def _is_bool(value):
     return isinstance(value, (bool, np.bool_)) or kind in ("bool", "torch.bool", "boolean")
 
 
-def _one_line(value):
+def one_line(value):
     """repr(value) on one line, cut after 80 characters (arrays print on many)."""
     try:
         text = " ".join(repr(value).split())

@@ -17,7 +17,7 @@ from scipy.integrate import quad
 
 from jepabook import _validate, critical_time, dynamics
 from jepabook._canonical import complement
-from jepabook.generative import Frames
+from jepabook.generative import FlickeringWorld, Frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Components:
 
 def components(world):
     """The `Components` of a `generative.FlickeringWorld`."""
-    images = len(world.images)
+    images = len(_validate.instance("world", world, FlickeringWorld).images)
     signal = np.concatenate([(world.images**2).sum(1), np.zeros(images)])
     power = np.stack([signal, np.tile(world.noise**2, 2)], axis=1)
     gamma = np.stack([np.tile(world.gamma, 2), np.tile(world.noise_gamma, 2)], axis=1)
@@ -63,7 +63,10 @@ def basis(world):
     The images, then what is left of the first region, of the second, and so on. Any basis of
     what is left would do; the one chosen is the same on every machine.
     """
-    images = world.images / np.linalg.norm(world.images, axis=1, keepdims=True)
+    images = _validate.instance("world", world, FlickeringWorld).images
+    width = images.shape[1]
+    _validate.memory("world", f"one of {width} pixels", 32 * width**2)
+    images = images / np.linalg.norm(world.images, axis=1, keepdims=True)
     rest = []
     for a, image in enumerate(images):
         inside = world.region == a
@@ -84,10 +87,13 @@ def moments(world, counts, seed):
     -------
     sigma_xx, sigma_yx : ndarrays (n, d, d)
     """
-    counts = [_validate.integer("counts", count) for count in counts]
-    if any(np.diff(counts) <= 0):
-        raise ValueError(f"counts must increase, got {counts}")
-    stream, width = Frames(world, seed), len(world.region)
+    counts = _validate.integers("counts", counts)
+    _validate.where("counts", counts, np.append(True, np.diff(counts) > 0), "must increase")
+    stream = Frames(world, seed)
+    width = len(world.region)
+    _validate.memory(
+        "counts", f"{len(counts)} of {width} pixels", 16 * (len(counts) + 3) * width**2
+    )
     last, seen, total = stream.next(1), 0, np.zeros((2, width, width))
     found = np.empty((2, len(counts), width, width))
     for row, count in enumerate(counts):
@@ -147,8 +153,16 @@ def ratio_moments(covariance, lam, sigma_squared):
     bias, deviation : ndarrays (...)
         What they leave out is smaller by a factor of the order of covariance / sigma^4.
     """
-    rho = lam / sigma_squared
+    covariance = _validate.finite("covariance", covariance)
+    if covariance.shape[-2:] != (2, 2):
+        raise ValueError(f"covariance must have shape (..., 2, 2), got {covariance.shape}")
+    lam, sigma_squared = (
+        _validate.finite("lam", lam),
+        _validate.positive("sigma_squared", sigma_squared),
+    )
     (a, b), (_, d) = np.moveaxis(covariance, (-2, -1), (0, 1))
+    lam, sigma_squared, a = _validate.broadcast(lam=lam, sigma_squared=sigma_squared, covariance=a)
+    rho = lam / sigma_squared
     variance = (a - 2 * rho * b + rho**2 * d) / sigma_squared**2
     return (rho * d - b) / sigma_squared**2, np.sqrt(variance)
 
@@ -225,8 +239,13 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
         In the paper's clock.
     """
     power, gamma, _ = _process(power, gamma, 1)
+    if power.ndim != 1:
+        raise ValueError(f"power must be that of one feature, (m,), got shape {power.shape}")
+    epsilon = _validate.number("epsilon", epsilon, _validate.positive)
     frames = _validate.number("frames", frames, _validate.positive)
+    shuffled = _validate.flag("shuffled", shuffled)
     lam, sigma_squared = (power * gamma).sum(), power.sum()
+    _validate.where("gamma", gamma, lam > 0, "must make power * gamma add up to a positive lam")
     time = critical_time.exact(objective, lam, lam / sigma_squared, depth, epsilon)
     if not time > 0:
         raise ValueError(f"epsilon must lie below half of the final size, got {epsilon!r}")
@@ -253,9 +272,11 @@ def _process(power, gamma, count):
         power=_validate.non_negative("power", power), gamma=_validate.finite("gamma", gamma)
     )
     _validate.where("gamma", gamma, np.abs(gamma) < 1, "must lie in (-1, 1)")
-    if power.ndim == 0:
-        raise ValueError("power must have an axis of components, got one number")
-    return power, gamma, _count(count)[..., None, None]
+    if power.ndim == 0 or power.shape[-1] == 0:
+        raise ValueError(f"power must have an axis of components, got shape {power.shape}")
+    count = _count(count)
+    _validate.broadcast(power=power[..., 0], count=count)
+    return power, gamma, count[..., None, None]
 
 
 def _count(count):

@@ -3,14 +3,18 @@
 import numpy as np
 import torch
 
-from jepabook import recorded
+from jepabook import _tensors, _validate, recorded
+from jepabook.networks import Networks
 
 NUMBER, FORMAT = "format", 1
 
 
 def identity(networks, weights, steps, record_at):
     """What makes a training the one that a checkpoint belongs to."""
-    chosen = networks.settings
+    chosen = _validate.instance("networks", networks, Networks).settings
+    _tensors.floating("weights", weights)
+    steps = _validate.integer("steps", steps)
+    record_at = _validate.integers("record_at", record_at, least=0)
     axes = networks.eye if networks.directions is None else networks.directions
     tensors = (weights, networks.start, axes, chosen.learning_rate, chosen.weight_decay)
     return {
@@ -26,6 +30,7 @@ def identity(networks, weights, steps, record_at):
 
 def save(path, state, identity):
     """Write a checkpoint, whole or not at all."""
+    _refuse_others(state, identity)
     arrays = {name: tensor.cpu().numpy() for name, tensor in state.items()}
     # in runs that diverged, and sizes that are not recorded yet
     recorded.save(path, arrays, {NUMBER: FORMAT} | identity, ("weights", "target", "sizes"))
@@ -39,6 +44,7 @@ def resume(path, state, identity, record_at):
     ValueError
         With the file, if it is damaged, of another version, or of another training.
     """
+    _refuse_others(state, identity)
     try:
         arrays, found = recorded.load(path)
     except FileNotFoundError:
@@ -84,3 +90,10 @@ def _problem(arrays, like, steps, record_at):
     if np.isnan(told[:, sound]).any():  # squares of large weights may have overflowed
         return "its 'sizes' must be numbers in runs that did not diverge"
     return ""
+
+
+def _refuse_others(state, identity):
+    """Raise ValueError unless these are tensors by name, and the facts that `identity` gives."""
+    _validate.instance("identity", identity, dict)
+    for name, tensor in _validate.instance("state", state, dict).items():
+        _tensors.dense(f"state[{name!r}]", tensor)

@@ -2,7 +2,7 @@
 
 F is an antiderivative of z^(-m-1) / (1 - z). JEPA and MAE differ in m alone, see
 `Objective.slowdown`. Saturations 0 < z < 1 are given by their logarithms, which keep their digits
-at both ends. Nothing here checks its input.
+at both ends.
 """
 
 import math
@@ -10,7 +10,8 @@ import math
 import numpy as np
 from scipy.special import log_expit
 
-from jepabook.lerch import positive_tail
+from jepabook import _validate
+from jepabook._tail import positive_tail
 
 #: Of |F| in `inverse`, whose table holds sums of up to m terms of this size.
 LARGEST = 1e300
@@ -21,6 +22,7 @@ def antiderivative(m, log_z):
 
     Where m is an integer the resonant term z^0 / 0 of Phi is replaced by log z (Lemma B.6).
     """
+    m, log_z = _order(m), _below_one("log_z", log_z)
     count, fraction = _split(m)
     gap = -np.expm1(log_z)
     if fraction:
@@ -50,6 +52,11 @@ def difference(m, start, stop, step, log_scale):
     ndarray
         Not finite where it overflows.
     """
+    m, start, stop = _order(m), _below_one("start", start), _below_one("stop", stop)
+    step, log_scale = _validate.finite("step", step), _validate.finite("log_scale", log_scale)
+    start, stop, step, log_scale = _validate.broadcast(
+        start=start, stop=stop, step=step, log_scale=log_scale
+    )
     count, fraction = _split(m)
     with np.errstate(over="ignore", invalid="ignore"):
         total = _tail_between(fraction, start, stop, step) * np.exp(log_scale)
@@ -72,8 +79,10 @@ def inverse(m, target):
     call; a million values then cost one search and one polynomial each. Targets must be above
     -LARGEST.
     """
+    m, target = _order(m), _validate.array("target", target)
     if m == 0 or target.size == 0:
         return log_expit(target)
+    _validate.where("target", target, target > -LARGEST, f"must be above {-LARGEST}")
     last = 40 + np.log(max(m, 1.0))  # from here on clock(y) = y + constant in float64
     logit = _nodes(m, _lower_bound(m, target), last)
     values = antiderivative(m, log_expit(logit))
@@ -107,6 +116,18 @@ def inverse(m, target):
         y += flat[block] - inside  # beyond the table y = clock + constant
         log_z[block] = np.minimum(y, 0) - np.log1p(np.exp(-np.abs(y)))
     return log_z.reshape(target.shape)
+
+
+def _order(m):
+    """m as a float; ValueError unless it is that of a network."""
+    m = _validate.number("m", m, _validate.non_negative)
+    return float(_validate.where("m", m, m <= _validate.MOST_TERMS, "must be at most 20000"))
+
+
+def _below_one(name, value):
+    """Logarithms of saturations as an array, all < 0, or ValueError."""
+    value = _validate.finite(name, value)
+    return _validate.where(name, value, value < 0, "must be negative")
 
 
 def _lower_bound(m, target):

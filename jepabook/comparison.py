@@ -1,11 +1,13 @@
 """JEPA against MAE by SGD from a random start, on the very same minibatches: Figures 1 and 5."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from jepabook import _validate, linear_net, matrix_flow, minibatch
+from jepabook import _layers, _tensors, _validate, linear_net, minibatch
+from jepabook.features import FeatureSpectrum
 from jepabook.objectives import BOTH, JEPA
 
 
@@ -67,14 +69,21 @@ def train_both(
     -------
     Comparison
     """
+    _validate.instance("spectrum", spectrum, FeatureSpectrum)
     _validate.where("rho", spectrum.rho, spectrum.rho <= 1, "must be at most 1")
     gains, learning_rates = (
         np.atleast_1d(_validate.positive(name, value))
         for name, value in (("gains", gains), ("learning_rates", learning_rates))
     )
-    seeds = _validate.integer("seeds", seeds)
+    if gains.ndim != 1 or learning_rates.ndim != 1 or not gains.size * learning_rates.size:
+        shapes = f"{gains.shape} and {learning_rates.shape}"
+        raise ValueError(f"gains and learning_rates must be sequences of numbers, got {shapes}")
+    seeds, depth = _validate.integer("seeds", seeds), _validate.depth(depth)
     lead = (len(BOTH), len(gains), len(learning_rates), seeds)
-    start, stream = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
+    need = 24 * math.prod(lead) * (depth + 1) * len(spectrum) ** 2
+    _validate.memory("gains, learning_rates and seeds", lead, need)
+    sequence = np.random.SeedSequence(_validate.seed(seed))
+    start, stream = (int(state) for state in sequence.generate_state(2))
     unit = linear_net.initial_weights(
         "gaussian", seeds, depth, len(spectrum), 1.0, start, device=device
     )
@@ -110,7 +119,11 @@ def decoder_gain(weights, sigma_xx, sigma_yx):
         (V - v) W x over that of V W x; and the same for the best decoder that is a number,
         tr(W Sigma_yx W') / tr(W Sigma_xx W'), the mean of rho weighted by |W e_i|^2 sigma_i^2.
     """
-    encoder, decoder = matrix_flow.partial_products(weights[:-1])[-1], weights[-1]
+    _tensors.floating("weights", weights, ("L + 1", "R", "d", "d"))
+    if len(weights) < 2:
+        raise ValueError(f"weights must have an encoder and a decoder, got {len(weights)} layer")
+    sigma_xx, sigma_yx = _validate.squares(weights.shape[-1], sigma_xx=sigma_xx, sigma_yx=sigma_yx)
+    encoder, decoder = _layers.partial_products(weights[:-1])[-1], weights[-1]
     xx, yx = (
         encoder @ torch.as_tensor(sigma, dtype=encoder.dtype, device=encoder.device) @ encoder.mT
         for sigma in (sigma_xx, sigma_yx)
@@ -160,6 +173,11 @@ class DecoderPath:
         c : ndarray (runs,)
             The ratio b / a.
         """
+        _validate.instance("spectrum", spectrum, FeatureSpectrum)
+        if len(spectrum) != self.growth.shape[-1]:
+            raise ValueError(
+                f"spectrum must be of {self.growth.shape[-1]} features, got {len(spectrum)}"
+            )
         growth = self.growth[self.fastest(), np.arange(self.growth.shape[1])]
         design = np.stack([spectrum.lam, -spectrum.sigma_squared], axis=1)
         a, b = coefficients = np.linalg.lstsq(design, growth.T)[0]
@@ -182,7 +200,11 @@ def follow_decoder(spectrum, runs, stretches, seed, steps=50, depth=5, gain=3**-
     -------
     DecoderPath
     """
-    sigma_xx, sigma_yx = spectrum.covariances()
+    sigma_xx, sigma_yx = _validate.instance("spectrum", spectrum, FeatureSpectrum).covariances()
+    runs, depth = _validate.integer("runs", runs), _validate.depth(depth)
+    rate = _validate.number("rate", rate, _validate.positive)
+    stretches = _validate.integer("stretches", stretches, most=10**6)
+    steps = _validate.integer("steps", steps, most=_validate.MOST_STEPS // stretches)
     source = minibatch.Population(sigma_xx, sigma_yx, dtype=torch.float32)
     weights = linear_net.initial_weights("gaussian", runs, depth, len(spectrum), gain, seed)
     settings = linear_net.settings(JEPA, weights, rate)

@@ -70,7 +70,7 @@ def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=Non
     objective, lam, rho, depth, epsilon, fraction
         As for `exact`.
     terms : int, optional
-        How many terms, >= 1. Default: up to and including the constant.
+        How many terms, 1 to 20000. Default: up to and including the constant.
 
     Returns
     -------
@@ -87,7 +87,11 @@ def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=Non
     m, power = objective.slowdown(depth), objective.saturation_power(depth)
     diverging, resonant = int(np.ceil(m)), m == np.ceil(m)
     finite = diverging + resonant + 1
-    terms = finite if terms is None else _validate.integer("terms", terms)
+    if terms is None:
+        terms = finite
+    else:
+        terms = _validate.integer("terms", terms, most=_validate.MOST_TERMS)
+    _validate.memory("terms", terms, 24 * (terms + 4) * np.size(epsilon))
     s = power / depth
     log_scale = -m * np.log(rho)
     scale = np.exp(log_scale) / (s * lam)
@@ -168,7 +172,9 @@ def inversion_boundary(objective, rho, rho_other, depth, epsilon, fraction=0.5):
     ValueError
         Names the argument, its value and what is allowed.
     """
+    _validate.positive("rho_other", rho_other)  # under its own name, which `exact` does not know
     times = [exact(objective, 1.0, r, depth, epsilon, fraction) for r in (rho, rho_other)]
+    _validate.broadcast(rho=times[0], rho_other=times[1])
     for name, time in zip(("rho", "rho_other"), times, strict=True):
         _validate.where(
             "epsilon",
@@ -207,6 +213,9 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
     ValueError
         If lam_ratio <= 1 or rho_other >= rho: then there is no conflict to resolve.
     """
+    depth, lam_ratio = _validate.depth(depth), _validate.number("lam_ratio", lam_ratio)
+    rho = _validate.number("rho", rho, _validate.positive)
+    rho_other = _validate.number("rho_other", rho_other, _validate.positive)
     if not lam_ratio > 1:
         raise ValueError(f"lam_ratio must exceed 1, got {lam_ratio!r}")
     if not rho_other < rho:

@@ -65,8 +65,10 @@ class FeatureSpectrum:
         -------
         x, y : ndarrays (count, d)
         """
-        count, noise = _validate.integer("count", count), _validate.non_negative("noise", noise)
-        rng = np.random.default_rng(seed)
+        count = _validate.integer("count", count, each=48 * len(self))
+        noise, rng = _validate.non_negative("noise", noise), _validate.generator(seed)
+        if noise.shape not in ((), (1,), (len(self),)):
+            raise ValueError(f"noise must be one or {len(self)} numbers, got shape {noise.shape}")
         x = rng.standard_normal((count, len(self))) * np.sqrt(self.sigma_squared)
         return x, self.rho * x + rng.standard_normal(x.shape) * np.sqrt(noise)
 
@@ -87,10 +89,10 @@ def distribution(number, count, lam=(0.5, 1.5), rho=(0.5, 1.5)):
     -------
     FeatureSpectrum
     """
-    if number not in (1, 2):
-        raise ValueError(f"number must be 1 or 2, got {number!r}")
-    count = _validate.integer("count", count)
-    lam_values, rho_values = np.linspace(*lam, count), np.linspace(*rho, count)
+    number = _validate.integer("number", number, least=1, most=2)
+    count = _validate.integer("count", count, each=128)
+    ends = (_validate.shaped(name, ends, (2,)) for name, ends in (("lam", lam), ("rho", rho)))
+    lam_values, rho_values = (np.linspace(*pair, count) for pair in ends)
     return FeatureSpectrum(lam_values, rho_values if number == 1 else rho_values[::-1])
 
 
@@ -109,7 +111,7 @@ def figure_2_families(count=6):
         rho = 1; rho from 0.5 to 1 at lam = 1 (also for Figure 4); lam from 0.9 to 1.1 while rho
         falls from 1 to 0.5.
     """
-    count = _validate.integer("count", count, 2)
+    count = _validate.integer("count", count, 2, each=256)
     one, rho = np.ones(count), np.linspace(0.5, 1.0, count)
     wide, narrow = np.linspace(0.5, 1.5, count), np.linspace(0.9, 1.1, count)
     return {

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-from jepabook import critical_time, dynamics
+from jepabook import _validate, critical_time, dynamics
 from jepabook.objectives import JEPA, MAE
 
 COLOURS = {JEPA: "#0b5fa5", MAE: "#c1440e"}
@@ -52,6 +52,7 @@ def use_style():
 
 def palette(objective):
     """A colour map for families of curves: faint for the lowest value, strong for the highest."""
+    _validate.objective(objective)
     red, green, blue = (int(COLOURS[objective][i : i + 2], 16) / 255 for i in (1, 3, 5))
     base = np.array([red, green, blue])
     stops = [0.33 * _WHITE + 0.67 * base, base, 0.45 * base + 0.55 * _BLACK]
@@ -66,7 +67,7 @@ def diverging():
 
 def shades(objective, values):
     """One colour a value, from `palette`; shape (n, 4)."""
-    values = np.asarray(values, dtype=float)
+    values = _validate.shaped("values", values, ("n",))
     return palette(objective)(Normalize(values.min(), values.max())(values))
 
 
@@ -87,9 +88,21 @@ def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count
     count : int
         Points a curve.
     """
-    t = np.linspace(0, t_max, count)
-    lam, rho = np.broadcast_arrays(lam, rho)
-    for lam_i, rho_i, colour in zip(lam, rho, shades(objective, shade_by), strict=True):
+    from matplotlib.axes import Axes
+
+    _validate.instance("ax", ax, Axes)
+    count = _validate.integer("count", count, least=2, most=10**6)
+    t_max = _validate.number("t_max", t_max, _validate.positive)
+    shade_by = _validate.shaped("shade_by", shade_by, ("n",))
+    t, colours = np.linspace(0, t_max, count), shades(objective, shade_by)
+    lam, rho, _ = _validate.broadcast(
+        lam=_validate.positive("lam", lam),
+        rho=_validate.positive("rho", rho),
+        shade_by=np.empty(len(colours)),
+    )
+    if lam.shape != (len(colours),):
+        raise ValueError(f"shade_by must have shape {lam.shape}, got ({len(colours)},)")
+    for lam_i, rho_i, colour in zip(lam, rho, colours, strict=True):
         w = dynamics.trajectory(objective, t, lam_i, rho_i, depth, epsilon)
         ax.plot(t, w, color=colour, linestyle=LINES[objective])
     ax.set_xlim(0, t_max)
@@ -98,4 +111,8 @@ def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count
 
 def half_time_span(objective, lam, rho, depth, epsilon, margin=1.6):
     """The end of a time axis that shows every feature past half of its size."""
-    return margin * float(np.max(critical_time.exact(objective, lam, rho, depth, epsilon)))
+    margin = _validate.number("margin", margin, _validate.positive)
+    times = critical_time.exact(objective, lam, rho, depth, epsilon)
+    if not np.size(times):
+        raise ValueError(f"lam must be of one feature or more, got shape {np.shape(times)}")
+    return margin * float(np.max(times))

@@ -11,6 +11,8 @@ from scipy.signal import lfilter
 
 from jepabook import _validate
 
+MOST_PIXELS = 4096  # along a side of a screen
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
@@ -47,9 +49,9 @@ def orthogonal_dictionary(count, width, seed):
 
 def sparse_power(count, gamma):
     """E[s_k^2] of gamma-sparse coefficients: 1 for the first round(gamma count), 0 for the rest."""
-    count, gamma = _validate.integer("count", count), _validate.array("gamma", gamma)
-    _validate.where("gamma", gamma, (gamma > 0) & (gamma <= 1), "must lie in (0, 1]")
-    return (np.arange(count) < round(_validate.number("gamma", gamma) * count)).astype(float)
+    count = _validate.integer("count", count, each=24)
+    gamma = _validate.number("gamma", gamma, _validate.half_open_unit)
+    return (np.arange(count) < round(gamma * count)).astype(float)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,7 @@ class RandomMasks:
     visible: float
 
     def __post_init__(self):
-        dictionary = _matrix("dictionary", self.dictionary)
+        dictionary = _validate.shaped("dictionary", self.dictionary, ("k", "d"))
         power = _one_each("power", _validate.non_negative("power", self.power), len(dictionary))
         object.__setattr__(self, "dictionary", dictionary)
         object.__setattr__(self, "power", power)
@@ -92,8 +94,8 @@ class RandomMasks:
         -------
         x, y : ndarrays (count, d)
         """
-        rng, width = np.random.default_rng(seed), self.dictionary.shape[1]
-        count = _validate.integer("count", count)
+        rng, width = _validate.generator(seed), self.dictionary.shape[1]
+        count = _validate.integer("count", count, each=48 * (width + len(self.power)))
         s = rng.standard_normal((count, len(self.power))) * np.sqrt(self.power)
         z = s @ self.dictionary + rng.standard_normal((count, width)) * np.sqrt(self.noise)
         mask = rng.random((count, width)) < self.visible
@@ -138,9 +140,7 @@ def masked_covariances(covariance, visible):
     sigma_xx, sigma_yx, sigma_yy : ndarrays (d, d)
     """
     f = _validate.number("visible", visible, _validate.open_unit)
-    covariance = _matrix("covariance", covariance)
-    if covariance.shape[0] != covariance.shape[1]:
-        raise ValueError(f"covariance must be square, got shape {covariance.shape}")
+    covariance = _validate.shaped("covariance", covariance, ("d", "d"))
     diagonal = np.diag(np.diag(covariance))
     spread = f * (1 - f)
     return (
@@ -178,14 +178,13 @@ class FlickeringWorld:
     noise_gamma: np.ndarray = 0.0
 
     def __post_init__(self):
-        images = _matrix("images", self.images)
+        images = _validate.shaped("images", self.images, ("M", "d"))
         count, width = images.shape
         norm = (images**2).sum(1)
         _validate.where("images", norm, norm > 0, "must not be zero")
-        region = np.asarray(self.region)
-        if region.shape != (width,) or region.dtype.kind not in "iu":
-            raise ValueError(f"region must be {width} integers, got {region.dtype} {region.shape}")
-        _validate.where("region", region, (region >= 0) & (region < count), f"must be < {count}")
+        region = _validate.integers("region", self.region, least=0, most=count - 1)
+        if region.shape != (width,):
+            raise ValueError(f"region must be {width} integers, got shape {region.shape}")
         inside = (images == 0) | (region == np.arange(count)[:, None])
         _validate.where("images", images, inside, "must be 0 outside of their regions")
         object.__setattr__(self, "images", images)
@@ -211,13 +210,16 @@ class FlickeringWorld:
         ndarray (at most `chunk`, d)
         """
         count, chunk = _validate.integer("count", count), _validate.integer("chunk", chunk)
-        stream = Frames(self, seed)
+        return self._frames(count, Frames(self, seed), chunk)
+
+    def _frames(self, count, stream, chunk):
         for start in range(0, count, chunk):
             yield stream.next(min(chunk, count - start))
 
     def sample(self, count, seed):
         """`count` pairs of consecutive frames of one stream: x and y, each (count, d)."""
-        frames = np.concatenate(list(self.frames(_validate.integer("count", count) + 1, seed)))
+        count = _validate.integer("count", count, each=24 * len(self.region))
+        frames = np.concatenate(list(self.frames(count + 1, seed)))
         return frames[:-1], frames[1:]
 
     def covariances(self):
@@ -246,7 +248,7 @@ def two_images(side=10, gamma=(0.99, 0.95), noise=(1.0, 0.5), noise_gamma=0.0):
     Parameters
     ----------
     side : int
-        The screen has side x side pixels; even, >= 4.
+        The screen has side x side pixels; even, 4 to 4096.
     gamma, noise, noise_gamma : array_like (2,)
         As in `FlickeringWorld`.
 
@@ -254,7 +256,7 @@ def two_images(side=10, gamma=(0.99, 0.95), noise=(1.0, 0.5), noise_gamma=0.0):
     -------
     FlickeringWorld
     """
-    side = _validate.integer("side", side, least=4)
+    side = _validate.integer("side", side, least=4, most=MOST_PIXELS)
     if side % 2:
         raise ValueError(f"side must be even, got {side}")
     row, column = np.indices((side, side)) + 0.5
@@ -265,7 +267,7 @@ def two_images(side=10, gamma=(0.99, 0.95), noise=(1.0, 0.5), noise_gamma=0.0):
     images = np.stack([disc.ravel(), letter.ravel()]).astype(float)
     images /= np.linalg.norm(images, axis=1, keepdims=True)
     region = (column > side / 2).astype(int).ravel()
-    return FlickeringWorld(images, np.asarray(gamma), np.asarray(noise), region, noise_gamma)
+    return FlickeringWorld(images, gamma, noise, region, noise_gamma)
 
 
 class Frames:
@@ -278,14 +280,15 @@ class Frames:
     """
 
     def __init__(self, world, seed):
-        self.world = world
+        self.world = _validate.instance("world", world, FlickeringWorld)
         # one generator each, so that the frames do not depend on how many are drawn at a time
-        self.rngs = np.random.default_rng(seed).spawn(2)
+        self.rngs = _validate.generator(seed).spawn(2)
         self.light = self.noise = None
 
     def next(self, count):
         """The next `count` frames, (count, d)."""
         world, slow = self.world, self.world.noise_gamma[self.world.region]
+        count = _validate.integer("count", count, each=32 * len(slow))
         light, self.light = _autoregression(world.gamma, count, self.light, self.rngs[0])
         noise, self.noise = _autoregression(slow, count, self.noise, self.rngs[1])
         return light @ world.images + noise * world.noise[world.region]
@@ -311,15 +314,9 @@ def _autoregression(gamma, count, last, rng):
 
 
 def _normal(count, width, seed):
-    shape = (_validate.integer("count", count), _validate.integer("width", width))
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def _matrix(name, value):
-    value = _validate.finite(name, value)
-    if value.ndim != 2 or value.size == 0:
-        raise ValueError(f"{name} must be a matrix, got shape {value.shape}")
-    return value
+    width = _validate.integer("width", width)
+    count = _validate.integer("count", count, each=32 * width)
+    return _validate.generator(seed).standard_normal((count, width))
 
 
 def _one_each(name, values, count):

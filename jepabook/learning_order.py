@@ -53,7 +53,8 @@ def first_crossing(times, sizes, goal):
 
 def _crossing(times, sizes, goal):
     """`first_crossing`, of features that fell back, too."""
-    times, sizes, goal = _validate.finite("times", times), _sizes(sizes), np.asarray(goal)
+    times, sizes = _validate.finite("times", times), _sizes(sizes)
+    goal = _validate.numbers("goal", goal)
     if times.shape != sizes.shape[:1]:
         raise ValueError(f"times must have shape {sizes.shape[:1]}, got {times.shape}")
     _validate.where("times", times, np.append(True, np.diff(times) > 0), "must increase")
@@ -74,10 +75,10 @@ def _crossing(times, sizes, goal):
 
 def _sizes(sizes):
     """Recorded sizes as floats; NaN is allowed, it is how a run that diverged is recorded."""
-    sizes = np.asarray(sizes)
-    if sizes.ndim == 0 or len(sizes) == 0 or sizes.dtype.kind not in "fiu":
-        raise ValueError(f"sizes must be numbers (n, ..., d), got {sizes.dtype} {sizes.shape}")
-    return sizes.astype(float)
+    sizes = _validate.numbers("sizes", sizes)
+    if sizes.ndim == 0 or len(sizes) == 0:
+        raise ValueError(f"sizes must be numbers (n, ..., d), got shape {sizes.shape}")
+    return sizes
 
 
 def tau(moments, along, never="left out"):
@@ -97,11 +98,12 @@ def tau(moments, along, never="left out"):
     ndarray (...)
         NaN where fewer than two features are left, or all tie.
     """
-    moments, along = np.asarray(moments, dtype=float), _validate.finite("along", along)
+    moments, along = _validate.numbers("moments", moments), _validate.finite("along", along)
     if along.ndim != 1 or moments.shape[-1:] != along.shape:
         raise ValueError(f"along must have shape {moments.shape[-1:]}, got {along.shape}")
-    if never not in ("left out", "last"):
-        raise ValueError(f'never must be "left out" or "last", got {never!r}')
+    never = _validate.option("never", never, ("left out", "last"))
+    if not along.size:
+        return np.full(moments.shape[:-1], np.nan)
     rows = moments.reshape(-1, along.size)
     keep = np.isfinite(rows) | (never == "last")
     rows = np.where(np.isfinite(rows), rows, np.inf)
@@ -126,7 +128,7 @@ def mean_interval(values, level=0.95):
     mean, low, high : ndarrays (...)
     """
     level = _validate.number("level", level, _validate.open_unit)
-    values = np.asarray(values, dtype=float)
+    values = _validate.numbers("values", values)
     if values.ndim == 0 or len(values) < 2:
         raise ValueError(f"values must be of at least two seeds, got shape {values.shape}")
     mean = values.mean(0)

@@ -1,11 +1,9 @@
 """The Lerch transcendent Phi(z, s, a) of eq. (95) at s = 1, for real z in [0, 1)."""
 
 import numpy as np
-from scipy.special import digamma
 
 from jepabook import _validate
-
-_TERMS = 56  # 2**-56 is below half a unit in the last place, for both series below
+from jepabook._tail import positive_tail
 
 
 def lerch_phi(z, a):
@@ -16,7 +14,8 @@ def lerch_phi(z, a):
     z : array_like
         In [0, 1).
     a : array_like
-        At most 1, not 0, -1, -2, ... (poles). Broadcasts against z.
+        At most 1, above -20000 (a power is summed for every unit), not 0, -1, -2, ... (poles).
+        Broadcasts against z.
 
     Returns
     -------
@@ -41,6 +40,7 @@ def lerch_phi(z, a):
     _validate.where("z", z, (z >= 0) & (z < 1), "must lie in [0, 1)")
     _validate.where("a", a, (a <= 1) & np.isfinite(a), "must be finite and at most 1")
     _validate.where("a", a, (a > 0) | (a != np.round(a)), "must not be 0, -1, -2, ... (a pole)")
+    _validate.where("a", a, a > -_validate.MOST_TERMS, f"must be above -{_validate.MOST_TERMS}")
     negative = np.maximum(np.ceil(-a), 0).astype(np.int64)
     total, power = np.zeros(z.shape), np.ones(z.shape)
     for n in range(int(negative.max(initial=0))):
@@ -48,34 +48,3 @@ def lerch_phi(z, a):
         total = np.where(active, total + power / np.where(active, a + n, 1.0), total)
         power = np.where(active, power * z, power)
     return (total + power * positive_tail(z, 1 - z, a + negative))[()]
-
-
-def positive_tail(z, gap, b):
-    """Phi(z, 1, b) for b in (0, 1], given both z and gap = 1 - z so that either may be tiny.
-
-    Arrays that broadcast; no checks. Relative error a few 1e-16.
-    """
-    z, gap, b = np.broadcast_arrays(z, gap, b)
-    result = np.empty(z.shape)
-    small = z <= 0.5
-    result[small] = _series_at_zero(z[small], b[small])
-    result[~small] = _series_at_one(gap[~small], b[~small])
-    return result
-
-
-def _series_at_zero(z, b):
-    total = np.zeros(z.shape)
-    for n in reversed(range(_TERMS)):
-        total = total * z + 1 / (n + b)
-    return total
-
-
-def _series_at_one(gap, b):
-    # z^-b (-log gap) + sum_k (b)_k / k! d_k gap^k with d_k = psi(k + 1) - psi(k + b) > 0; the
-    # recurrence of d_k is run downwards, where it adds positive numbers.
-    d = digamma(_TERMS + 1.0) - digamma(_TERMS + b)
-    total = d
-    for k in reversed(range(_TERMS)):
-        d = d + (1 - b) / ((k + b) * (k + 1))
-        total = d + gap * ((k + b) / (k + 1)) * total
-    return total - np.log(gap) * np.exp(-b * np.log1p(-gap))

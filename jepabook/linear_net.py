@@ -14,7 +14,7 @@ import torch
 from torchdiffeq import odeint
 from tqdm import tqdm
 
-from jepabook import _validate, checkpoints, matrix_flow, minibatch
+from jepabook import _layers, _validate, checkpoints, minibatch
 from jepabook.networks import Networks, Settings, initial_weights, settings
 
 __all__ = ["History", "Networks", "Settings", "flow", "initial_weights", "settings", "train"]
@@ -69,6 +69,7 @@ def train(
     source : minibatch.Population or minibatch.Minibatches
         Its stream of minibatches goes on from where it is: the same training needs a new source.
     steps : int
+        1 to 10^8.
     record_at : sequence of int, optional
         Increasing steps within [0, steps] at which sizes are recorded; default: 201 of them.
     directions : tensor (d, d), optional
@@ -91,11 +92,14 @@ def train(
     ValueError
         For arguments that do not fit, and for a checkpoint of another training.
     """
-    steps = _validate.integer("steps", steps)
+    steps = _validate.integer("steps", steps, most=_validate.MOST_STEPS)
+    progress = _validate.switch("progress", progress)
+    checkpoint = None if checkpoint is None else _validate.path("checkpoint", checkpoint)
     checkpoint_every = _validate.integer("checkpoint_every", checkpoint_every)
     record_at = _record_at(record_at, steps)
     networks = Networks(weights, settings, source, directions, target_weights)
     runs, width = weights.shape[1], weights.shape[-1]
+    _validate.memory("record_at", len(record_at), 16 * len(record_at) * runs * width)
     state = {
         "step": torch.zeros((), dtype=torch.int64),
         "seconds": torch.zeros((), dtype=torch.float64),
@@ -130,9 +134,7 @@ def train(
                 break
             products, residual = networks.products_and_residual(layers, target)
             diverged_at.masked_fill_(_broken(residual) & (diverged_at < 0), step)
-            gradients = matrix_flow.layer_gradients(
-                layers, products, residual.mul_(rate), torch.bmm
-            )
+            gradients = _layers.layer_gradients(layers, products, residual.mul_(rate), torch.bmm)
             if decays:
                 live.mul_(decay)
             for layer, gradient in zip(layers, gradients, strict=True):
@@ -149,7 +151,7 @@ def train(
                 state["seconds"].fill_(time.perf_counter() - begun)
                 checkpoints.save(checkpoint, state | {"source": source.state()}, identity)
         diverged_at.masked_fill_(
-            _broken(matrix_flow.partial_products(layers)[-1]) & (diverged_at < 0), steps
+            _broken(_layers.partial_products(layers)[-1]) & (diverged_at < 0), steps
         )
     seconds = time.perf_counter() - begun
     return History(record_at, sizes.cpu().numpy(), diverged_at.cpu().numpy(), live, seconds)
@@ -193,14 +195,12 @@ def flow(
         If the integrator gives up: the flow blows up, or is too stiff, as at huge target rates.
     """
     times = _validate.times("times", times)
+    progress = _validate.switch("progress", progress)
     if not isinstance(source, minibatch.Population):
         raise ValueError(f"source must be minibatch.Population, got {type(source).__name__}")
     begun = time.perf_counter()
     networks = Networks(weights, settings, source, directions, target_weights)
-    rtol, atol = (
-        _validate.number(name, value, _validate.positive)
-        for name, value in (("rtol", rtol), ("atol", atol))
-    )
+    rtol, atol = _validate.tolerances(rtol, atol)
     least = 4 * torch.finfo(weights.dtype).eps
     if rtol < least:
         raise ValueError(f"rtol must be at least {least:.1e} for {weights.dtype}, got {rtol}")
@@ -210,7 +210,7 @@ def flow(
     def velocity(_, state):
         live, target = state[:layers], state[layers:]
         products, residual = networks.products_and_residual(live, target)
-        gradients = matrix_flow.layer_gradients(live, products, residual, torch.bmm)
+        gradients = _layers.layer_gradients(live, products, residual, torch.bmm)
         slope = [-g - settings.weight_decay * w for g, w in zip(gradients, live, strict=True)]
         return torch.stack([*slope, *(rate * (w - t) for w, t in zip(live, target, strict=False))])
 

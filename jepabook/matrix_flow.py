@@ -5,83 +5,65 @@ then the decoder V = W_{L+1}.
 """
 
 from functools import reduce
-from itertools import accumulate
-from operator import matmul
 
 import numpy as np
 from scipy.stats import ortho_group
 
-from jepabook import _ode, _validate
+from jepabook import _layers, _ode, _validate
 
 
 def product(layers):
-    """The right-to-left product W_n ... W_1 of an array of layers (n, d, d)."""
+    """The right-to-left product W_n ... W_1 of an array of layers (n, ..., d, d)."""
+    layers = _validate.finite("layers", layers)
+    if layers.ndim < 3 or layers.shape[-1] != layers.shape[-2]:
+        raise ValueError(f"layers must have shape (n, ..., d, d), got {layers.shape}")
     return reduce(lambda right, left: left @ right, layers, np.eye(layers.shape[-1]))
 
 
 def encoder(weights):
-    """The encoder W_L ... W_1 of eq. (3), shape (d, d), of weights (L + 1, d, d)."""
-    return product(weights[:-1])
+    """The encoder W_L ... W_1 of eq. (3), shape (..., d, d), of weights (L + 1, ..., d, d)."""
+    return product(_weights(weights)[:-1])
 
 
 def feature_sizes(weights):
-    """The norms |W e_i| of the encoder's columns, eq. (63), shape (d,)."""
-    return np.linalg.norm(encoder(weights), axis=0)
-
-
-def partial_products(layers, matmul=matmul):
-    """W_1, W_2 W_1, ..., W_n ... W_1 as a list, of layers (n, ..., d, d), NumPy or torch.
-
-    `matmul` as for `layer_gradients`.
-    """
-    return list(accumulate(layers, lambda below, layer: matmul(layer, below)))
-
-
-def layer_gradients(layers, products, residual, matmul=matmul):
-    """The gradient by every layer of a loss whose gradient by the whole product is `residual`.
-
-    By layer a it is (W_n ... W_{a+1})' R (W_{a-1} ... W_1)', eqs. (20), (21), (24), (25).
-
-    Parameters
-    ----------
-    layers : NumPy array or torch tensor (n, ..., d, d)
-    products : list of n arrays (..., d, d)
-        The layers' `partial_products`.
-    residual : array (..., d, d)
-    matmul : callable, optional
-        A faster product for the kind of array at hand.
-
-    Returns
-    -------
-    list of n arrays (..., d, d)
-    """
-    gradients = []
-    for a in range(len(layers) - 1, 0, -1):
-        gradients.append(matmul(residual, products[a - 1].mT))
-        residual = matmul(layers[a].mT, residual)
-    return [residual, *reversed(gradients)]
+    """The norms |W e_i| of the encoder's columns, eq. (63), shape (..., d)."""
+    return np.linalg.norm(encoder(weights), axis=-2)
 
 
 def gradient(objective, weights, sigma_xx, sigma_yx):
     """The gradient of eq. (5) by all weights, with the target's gradient stopped.
 
-    Equations (20), (21), (24) and (25) are `layer_gradients` of the residual
-    R = V W Sigma_xx - T Sigma_yx with T = W (JEPA) or I (MAE).
+    By layer a it is (W_n ... W_{a+1})' R (W_{a-1} ... W_1)', eqs. (20), (21), (24), (25), with
+    the residual R = V W Sigma_xx - T Sigma_yx and T = W (JEPA) or I (MAE).
 
     Parameters
     ----------
     objective : Objective
-    weights : array (L + 1, d, d)
+    weights : array (L + 1, ..., d, d)
     sigma_xx, sigma_yx : arrays (d, d)
         E[x x'] and E[y x'].
 
     Returns
     -------
-    ndarray (L + 1, d, d)
+    ndarray (L + 1, ..., d, d)
     """
-    products = partial_products(weights)
-    residual = products[-1] @ sigma_xx - objective.target(products[-2]) @ sigma_yx
-    return np.stack(layer_gradients(weights, products, residual))
+    _validate.objective(objective)
+    return _layers.gradient(objective, *_fitting(weights, sigma_xx, sigma_yx))
+
+
+def _weights(weights):
+    """Weights (L + 1, ..., d, d) of a network, L >= 1, as a float64 array; or ValueError."""
+    weights = _validate.finite("weights", weights)
+    shape = weights.shape
+    if weights.ndim < 3 or len(weights) < 2 or shape[-1] != shape[-2] or not weights.size:
+        raise ValueError(f"weights must have shape (L + 1, ..., d, d) with L > 0, got {shape}")
+    return weights
+
+
+def _fitting(weights, sigma_xx, sigma_yx):
+    """The three as arrays that fit each other, or ValueError."""
+    weights, known = _weights(weights), {"sigma_xx": sigma_xx, "sigma_yx": sigma_yx}
+    return weights, *_validate.squares(weights.shape[-1], **known)
 
 
 def aligned_weights(objective, depth, width, epsilon, seed, signs=1.0):
@@ -106,13 +88,14 @@ def aligned_weights(objective, depth, width, epsilon, seed, signs=1.0):
     ndarray (L + 1, d, d)
     """
     _validate.objective(objective)
-    depth, width = _validate.depth(depth), _validate.integer("width", width, least=2)
+    depth = _validate.depth(depth)
+    width = _validate.width(depth, width)
     epsilon, signs = _validate.positive("epsilon", epsilon), _validate.array("signs", signs)
     _validate.where("signs", signs, np.abs(signs) == 1, "must be 1 or -1")
     if epsilon.ndim or signs.shape not in ((), (width,)):
         shapes = f"epsilon {epsilon.shape}, signs {signs.shape}"
         raise ValueError(f"epsilon must be one number and signs one or {width}, got {shapes}")
-    orthogonal = ortho_group.rvs(width, size=depth, random_state=np.random.default_rng(seed))
+    orthogonal = ortho_group.rvs(width, size=depth, random_state=_validate.generator(seed))
     orthogonal = orthogonal.reshape(depth, width, width)
     decoder = np.diag(np.broadcast_to(signs, width))
     if not objective.targets_encoder:
@@ -141,21 +124,23 @@ def integrate(objective, weights, sigma_xx, sigma_yx, times, rtol=1e-12, atol=1e
     Raises
     ------
     ValueError
-        If the times are not an increasing sequence of finite numbers >= 0, or `objective` is no
-        Objective.
+        Names the argument, its value and what is allowed.
     RuntimeError
         If the integrator gives up.
     """
     _validate.objective(objective)
+    weights, sigma_xx, sigma_yx = _fitting(weights, sigma_xx, sigma_yx)
+    rtol, atol = _validate.tolerances(rtol, atol)
     times = np.atleast_1d(_validate.non_negative("times", times))
     if times.ndim != 1 or times.size == 0:
         raise ValueError(f"times must be a sequence of at least one, got shape {times.shape}")
     _validate.where("times", times, np.append(True, np.diff(times) > 0), "must increase")
+    _validate.memory("times", f"shape {times.shape}", 16 * times.size * weights.size)
     if times[-1] == 0:
-        return np.array(weights, dtype=float)[None]
+        return weights[None]
 
     def flow(_, flat):
-        return -gradient(objective, flat.reshape(weights.shape), sigma_xx, sigma_yx).ravel()
+        return -_layers.gradient(objective, flat.reshape(weights.shape), sigma_xx, sigma_yx).ravel()
 
     options = {"method": "DOP853", "t_eval": times, "rtol": rtol, "atol": atol}
     solution = _ode.solve("gradient flow", flow, times, weights.ravel(), **options)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import torch
 
-from jepabook import _validate, recorded
+from jepabook import _tensors, _validate, recorded
 
 
 class Population:
@@ -26,13 +26,14 @@ class Population:
     """
 
     def __init__(self, sigma_xx, sigma_yx, dtype=torch.float64, device="cpu"):
-        check_dtype(dtype)
+        _tensors.dtype(dtype)
         self.sigma_xx, self.sigma_yx = _streams(dtype, device, sigma_xx=sigma_xx, sigma_yx=sigma_yx)
         self.streams, self.width = self.sigma_xx.shape[:2]
         self.dtype, self.device = dtype, self.sigma_xx.device
 
     def residual(self, product, target):
         """V W S_xx - T S_yx for products and targets (R, d, d)."""
+        _fitting(self, product, target)
         return product @ _repeat(self.sigma_xx, product) - target @ _repeat(self.sigma_yx, product)
 
     def state(self):
@@ -41,6 +42,7 @@ class Population:
 
     def restore(self, state):
         """Nothing: the population has no state."""
+        _tensors.dense("state", state, (0,))
 
     def identity(self):
         """A name for this source."""
@@ -59,9 +61,13 @@ class Minibatches(ABC):
     """
 
     def __init__(self, streams, width, batch, seed, dtype, device):
-        self.streams, self.width, self.batch = streams, width, batch
-        self.dtype, self.device = dtype, torch.device(device)
-        self._generator = torch.Generator(self.device).manual_seed(seed)
+        _tensors.dtype(dtype)
+        streams = _validate.integer("streams", streams)
+        width = _validate.integer("width", width)
+        self.streams, self.width = streams, width
+        self.batch = _validate.integer("batch", batch)
+        self.dtype, self.device = dtype, _tensors.device(device)
+        self._generator = torch.Generator(self.device).manual_seed(_validate.seed(seed))
         self._identity = None
 
     @abstractmethod
@@ -75,6 +81,7 @@ class Minibatches(ABC):
 
     def residual(self, product, target):
         """Draw a minibatch; return V W S_xx - T S_yx for products and targets (R, d, d)."""
+        _fitting(self, product, target)
         xx, yx = (_repeat(covariance, product) for covariance in self.covariances())
         return torch.baddbmm(torch.bmm(target, yx), product, xx, beta=-1)
 
@@ -84,7 +91,7 @@ class Minibatches(ABC):
 
     def restore(self, state):
         """Continue the stream from a `state`."""
-        self._generator.set_state(state)
+        _tensors.set_state(self._generator, state)
 
     def identity(self):
         """A name for this source: the law of its minibatches, their size and the seed."""
@@ -140,11 +147,9 @@ class GaussianViews(Minibatches):
         dtype=torch.float32,
         device="cpu",
     ):
-        if draw not in self.DRAWS:
-            raise ValueError(f"draw must be one of {self.DRAWS}, got {draw!r}")
-        check_dtype(dtype)
-        batch = _validate.integer("batch", batch)
-        seed = _validate.seed(seed)
+        _validate.option("draw", draw, self.DRAWS)
+        _tensors.dtype(dtype)
+        batch, seed = _validate.integer("batch", batch), _validate.seed(seed)
         xx, yx, yy = _streams(
             torch.float64, device, sigma_xx=sigma_xx, sigma_yx=sigma_yx, sigma_yy=sigma_yy
         )
@@ -158,6 +163,7 @@ class GaussianViews(Minibatches):
         self.draw = draw
         self._maps = [_Map(matrix.to(dtype)) for matrix in (factor, regression, noise)]
         columns = min(self.batch, self.width) if draw == "wishart" else self.batch
+        _validate.memory("batch", batch, 40 * self.streams * self.width * columns)
         self._shape = (self.streams, self.width, columns)
         freedom = self.batch - torch.arange(columns, dtype=dtype, device=device)
         self._half_freedom = (freedom / 2).expand(self.streams, columns).contiguous()
@@ -179,6 +185,7 @@ class GaussianViews(Minibatches):
         """Draw a minibatch; return V W S_xx - T S_yx for products and targets (R, d, d)."""
         if self.draw != "samples":
             return super().residual(product, target)
+        _fitting(self, product, target)
         x, y = (_repeat(view, product) for view in self.columns())
         return ((product @ x - target @ y) @ x.mT).div_(self.batch)
 
@@ -199,13 +206,13 @@ class Pairs(Minibatches):
     """
 
     def __init__(self, x, y, batch, seed, streams=1, dtype=torch.float32, device="cpu"):
-        check_dtype(dtype)
+        _tensors.dtype(dtype)
         x, y = (_validate.finite(name, view) for name, view in (("x", x), ("y", y)))
         if x.ndim != 2 or x.size == 0 or x.shape != y.shape:
             raise ValueError(f"x and y must both have shape (n, d), got {x.shape} and {y.shape}")
-        batch = _validate.integer("batch", batch)
-        streams = _validate.integer("streams", streams)
-        seed = _validate.seed(seed)
+        batch, streams = _validate.integer("batch", batch), _validate.integer("streams", streams)
+        _validate.memory("batch * streams", batch * streams, 40 * batch * streams * x.shape[1])
+        seed, device = _validate.seed(seed), _tensors.device(device)
         self._views = torch.as_tensor(np.stack([x, y]), dtype=dtype, device=device)
         super().__init__(streams, x.shape[1], batch, seed, dtype, self._views.device)
         self._identity = f"pairs {batch} {seed} {streams} {dtype} {recorded.digest(x, y)}"
@@ -234,15 +241,9 @@ class _Map:
         return self._matrices @ columns if self._rows is None else self._rows * columns
 
 
-def check_dtype(dtype):
-    """Raise ValueError unless `dtype` is one in which the networks can be trained."""
-    if dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}")
-
-
 def _streams(dtype, device, **covariances):
     """Covariances of one shape, (d, d) or (S, d, d), checked, as tensors (S, d, d)."""
-    tensors, shape = [], None
+    tensors, shape, device = [], None, _tensors.device(device)
     for name, value in covariances.items():
         value = _validate.finite(name, value)
         if value.ndim not in (2, 3) or value.shape[-1] != value.shape[-2] or value.size == 0:
@@ -257,6 +258,17 @@ def _streams(dtype, device, **covariances):
         tensor = torch.as_tensor(value, dtype=dtype, device=device)
         tensors.append(tensor.reshape(-1, *shape[-2:]))
     return tensors
+
+
+def _fitting(source, product, target):
+    """Raise ValueError unless products and targets are those of networks that a source serves."""
+    for name, value in (("product", product), ("target", target)):
+        _tensors.floating(name, value, ("R", source.width, source.width), gradient=True)
+        if len(value) % source.streams or len(value) != len(product):
+            raise ValueError(
+                f"{name} must be of {len(product)} networks, a multiple of {source.streams}, "
+                f"got {len(value)}"
+            )
 
 
 def _repeat(streams, product):

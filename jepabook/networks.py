@@ -7,12 +7,13 @@ is finite, that of a second network whose layers follow the first one's as an ex
 average (EMA).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from jepabook import _validate, matrix_flow, minibatch
+from jepabook import _layers, _tensors, _validate, minibatch
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +59,14 @@ def initial_weights(
     -------
     tensor (depth + decoder_depth, count, width, width)
     """
-    if kind not in ("gaussian", "uniform", "orthogonal"):
-        raise ValueError(f"kind must be gaussian, uniform or orthogonal, got {kind!r}")
-    layers = _validate.depth(depth) + _validate.integer("decoder_depth", decoder_depth)
-    width = _validate.integer("width", width)
-    shape = (layers, _validate.integer("count", count), width, width)
+    _validate.option("kind", kind, ("gaussian", "uniform", "orthogonal"))
+    layers = _validate.depth(depth) + _validate.layers("decoder_depth", decoder_depth)
+    width, count = _validate.integer("width", width), _validate.integer("count", count)
+    shape = (layers, count, width, width)
+    _validate.memory("depth, count and width", shape, 24 * math.prod(shape))
     gain = _validate.number("gain", gain, _validate.positive)
-    minibatch.check_dtype(dtype)
+    _tensors.dtype(dtype)
+    device = _tensors.device(device)
     generator = torch.Generator().manual_seed(_validate.seed(seed))
     if kind == "uniform":
         unit = torch.rand(shape, generator=generator, dtype=dtype).mul_(2).sub_(1)
@@ -107,14 +109,14 @@ def settings(
     -------
     Settings
     """
-    if like.ndim != 4 or like.shape[-1] != like.shape[-2]:
-        raise ValueError(f"like must have shape (layers, R, d, d), got {tuple(like.shape)}")
+    _tensors.floating("like", like, ("layers", "R", "d", "d"))
     runs, decoder_depth = like.shape[1], _validate.integer("decoder_depth", decoder_depth)
     if decoder_depth >= len(like):
         raise ValueError(f"decoder_depth must be below {len(like)} layers, got {decoder_depth}")
-    many = tuple(objectives) if np.iterable(objectives) else (objectives,) * runs
+    several = isinstance(objectives, (list, tuple))
+    many = tuple(objectives) if several else (objectives,) * runs
     for objective in many:
-        _validate.objective(objective)
+        _validate.objective(objective, "objectives")
     if len(many) != runs:
         raise ValueError(f"objectives must be one or {runs}, got {len(many)}")
 
@@ -156,6 +158,11 @@ class Networks:
     """
 
     def __init__(self, weights, settings, source, directions, target_weights):
+        _validate.instance("settings", settings, Settings)
+        if not isinstance(source, (minibatch.Population, minibatch.Minibatches)):
+            told = _validate.one_line(source)
+            raise ValueError(f"source must be a Population or Minibatches, got {told}")
+        _tensors.dense("weights", weights)
         self.settings, self.source = settings, source
         self.depth = len(weights) - settings.decoder_depth
         runs, width = len(settings.objectives), source.width
@@ -183,10 +190,19 @@ class Networks:
 
     def products_and_residual(self, layers, target_layers):
         """The layers' partial products, and the residual of eq. (5), tensors (R, d, d)."""
-        products = matrix_flow.partial_products(layers, torch.bmm)
+        shape = (len(self.settings.objectives), *self.eye.shape)
+        for name, given in (("layers", layers), ("target_layers", target_layers)):
+            if name == "layers" or self.has_target:
+                if isinstance(given, torch.Tensor):
+                    _tensors.dense(name, given, ("layers", "R", "d", "d"), gradient=True)
+                if not isinstance(given, (torch.Tensor, tuple, list)) or len(given) < self.depth:
+                    raise ValueError(f"{name} must be layers, got {_validate.one_line(given)}")
+                for layer in given:
+                    _tensors.floating(name, layer, shape, gradient=True)
+        products = _layers.partial_products(layers, torch.bmm)
         target = products[self.depth - 1]
         if self.has_target:
-            slow = matrix_flow.partial_products(target_layers, torch.bmm)[-1]
+            slow = _layers.partial_products(target_layers, torch.bmm)[-1]
             target = torch.where(self.online, target, slow)
         if self.mixed:
             target = torch.where(self.jepa, target, self.eye)
@@ -196,19 +212,18 @@ class Networks:
 
     def sizes(self, weights):
         """|W u_i|, shape (R, d)."""
-        encoder = matrix_flow.partial_products(weights[: self.depth])[-1]
+        _tensors.floating("weights", weights, ("L + M", "R", *self.eye.shape), gradient=True)
+        encoder = _layers.partial_products(weights[: self.depth])[-1]
         return (encoder if self.directions is None else encoder @ self.directions).norm(dim=-2)
 
 
 def _check(name, tensor, shape, like):
     """Raise ValueError unless `tensor` is finite, has the shape, and the kind of `like`."""
-    if not isinstance(tensor, torch.Tensor):
-        raise ValueError(f"{name} must be a tensor, got {type(tensor).__name__}")
+    _tensors.dense(name, tensor)
     if tensor.shape != shape or _kind(tensor) != _kind(like):
         wanted, found = f"{tuple(shape)} {_kind(like)}", f"{tuple(tensor.shape)} {_kind(tensor)}"
         raise ValueError(f"{name} must be {wanted}, got {found}")
-    if not torch.isfinite(tensor).all():
-        raise ValueError(f"{name} must be finite, got {tensor[~torch.isfinite(tensor)][0]}")
+    _tensors.finite(name, tensor)
 
 
 def _kind(tensor):

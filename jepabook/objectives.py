@@ -31,6 +31,11 @@ class Objective:
     base_exponent: int
     targets_encoder: bool
 
+    def __post_init__(self):
+        _validate.instance("name", self.name, str)
+        _validate.integer("base_exponent", self.base_exponent, least=2, most=3)
+        _validate.flag("targets_encoder", self.targets_encoder)
+
     def __str__(self):
         return self.name
 
@@ -53,7 +58,8 @@ class Objective:
 
     def target(self, encoder):
         """The matrix T of the target T y: the encoder itself (JEPA) or the identity (MAE)."""
-        return encoder if self.targets_encoder else np.eye(encoder.shape[-1])
+        encoder = _validate.shaped("encoder", encoder, ("d", "d"))
+        return encoder if self.targets_encoder else np.eye(len(encoder))
 
 
 #: Predicts the encoding of the other view, with a stop-gradient on the target.
@@ -80,6 +86,9 @@ def loss(objective, encoder, decoder, sigma_xx, sigma_yx, sigma_yy):
     float
     """
     _validate.objective(objective)
+    given = {"encoder": encoder, "decoder": decoder}
+    given |= {"sigma_xx": sigma_xx, "sigma_yx": sigma_yx, "sigma_yy": sigma_yy}
+    encoder, decoder, sigma_xx, sigma_yx, sigma_yy = _validate.squares(**given)
     product, target = decoder @ encoder, objective.target(encoder)
     return 0.5 * (
         np.vdot(product, product @ sigma_xx)

@@ -10,6 +10,7 @@ from jepabook import _validate
 
 SCIKIT_IMAGE = ("astronaut", "chelsea", "coffee", "rocket")
 SCIKIT_LEARN = ("china", "flower")
+LARGEST = 10**4  # pixels along a side of a patch
 
 
 def colour():
@@ -79,8 +80,9 @@ def masked(images, size, count, visible, seed):
     x, y : ndarrays (count, size * size)
     """
     visible = _validate.number("visible", visible, _validate.open_unit)
-    rng = np.random.default_rng(seed)
-    patches = _cut(images, size, size, count, rng).reshape(count, -1)
+    rng, size = _validate.generator(seed), _validate.integer("size", size, most=LARGEST)
+    patches = _cut(images, size, size, count, rng)
+    patches = patches.reshape(len(patches), -1)
     patches -= patches.mean(0)
     mask = rng.random(patches.shape) < visible
     return np.where(mask, patches, 0.0), np.where(mask, 0.0, patches)
@@ -95,10 +97,11 @@ def neighbours(images, size, count, seed, gap=0):
     -------
     x, y : ndarrays (count, size * size)
     """
-    gap = _validate.integer("gap", gap, least=0)
-    rng = np.random.default_rng(seed)
+    gap = _validate.integer("gap", gap, least=0, most=LARGEST)
+    rng, size = _validate.generator(seed), _validate.integer("size", size, most=LARGEST)
     strips = _cut(images, size, 2 * size + gap, count, rng)
     left, right = strips[:, :, :size], strips[:, :, size + gap :]
+    count = len(strips)
     swap = rng.random((count, 1, 1)) < 0.5
     x, y = np.where(swap, right, left), np.where(swap, left, right)
     return x.reshape(count, -1), y.reshape(count, -1)
@@ -119,9 +122,10 @@ def stereo(size, count, seed, aligned=True):
     x, y : ndarrays (count, size * size)
         x from the left picture, y from the right one.
     """
-    size, count = _validate.integer("size", size), _validate.integer("count", count)
+    size = _validate.integer("size", size, most=LARGEST)
+    count = _validate.integer("count", count, each=32 * size**2)
+    aligned, rng = _validate.flag("aligned", aligned), _validate.generator(seed)
     left, right, disparity = stereo_pair()
-    rng = np.random.default_rng(seed)
     left, right = (_windows(image, size, size) for image in (left, right))
     half = size // 2
     shift = disparity[half : half + left.shape[0], half : half + left.shape[1]]
@@ -148,7 +152,8 @@ def brightened(x, y, spread, seed):
     x, y : ndarrays (count, d)
     """
     spread = _validate.number("spread", spread, _validate.non_negative)
-    rng = np.random.default_rng(seed)
+    rng = _validate.generator(seed)
+    x, y = (_validate.shaped(name, view, ("n", "d")) for name, view in (("x", x), ("y", y)))
     return tuple(view + rng.normal(0.0, spread, (len(view), 1)) for view in (x, y))
 
 
@@ -161,10 +166,16 @@ def _windows(image, height, width):
 
 def _cut(images, height, width, count, rng):
     """Random windows, (count, height, width), the photographs in turn."""
-    height, width = _validate.integer("size", height), _validate.integer("size", width)
-    count = _validate.integer("count", count)
+    count = _validate.integer("count", count, each=24 * height * width)
+    if not isinstance(images, dict) or not images:
+        told = _validate.one_line(images)
+        raise ValueError(f"images must be a dict of photographs by name, got {told}")
+    known = (
+        _validate.shaped(f"images[{name!r}]", image, ("height", "width"))
+        for name, image in images.items()
+    )
     cut = np.empty((count, height, width))
-    for number, image in enumerate(images.values()):
+    for number, image in enumerate(known):
         windows, places = _windows(image, height, width), slice(number, count, len(images))
         here = len(cut[places])
         rows = rng.integers(windows.shape[0], size=here)

@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.linalg import hadamard
 from scipy.optimize import brentq, minimize_scalar
 
-from jepabook import _validate, dynamics, matrix_flow
+from jepabook import _layers, _validate, dynamics
 from jepabook._canonical import pointed
 from jepabook.generative import Features, RandomMasks, masked_covariances
 
@@ -64,8 +64,9 @@ def features(covariance, visible, tolerance=1e-9):
     ValueError
         If correlated pixels differ in variance, or the matrix is not symmetric.
     """
+    tolerance = _validate.number("tolerance", tolerance, _validate.non_negative)
+    covariance = _validate.shaped("covariance", covariance, ("d", "d"))
     sigma_xx, sigma_yx, _ = masked_covariances(covariance, visible)
-    covariance = np.asarray(covariance, dtype=float)
     scale, variance = np.abs(covariance).max(), np.diag(covariance)
     if np.abs(covariance - covariance.T).max() > tolerance * scale:
         raise ValueError("covariance must be symmetric, got one that is not")
@@ -106,7 +107,8 @@ def latest_start(objective, depth):
         depth 1.
     """
     _validate.objective(objective)
-    power = objective.saturation_power(_validate.depth(depth)) / depth
+    depth = _validate.depth(depth)
+    power = objective.saturation_power(depth) / depth
 
     def surplus(a):
         # 2 F / R - 1 with u = a s
@@ -153,6 +155,10 @@ def soonest_share(objective, w, excess, level, depth, epsilon):
     It lies between the `best_share` at w, which must be positive, and that at `epsilon` < w, and
     below twice the first, from where w is not reached. Parameters as there, each one number.
     """
+    w, excess, level, epsilon = (
+        _validate.number(name, value, _validate.positive)
+        for name, value in (("w", w), ("excess", excess), ("level", level), ("epsilon", epsilon))
+    )
     low, high = (float(best_share(objective, size, excess, level, depth)) for size in (w, epsilon))
     if not 0 < low < high:
         raise ValueError(f"w must be above epsilon, with a positive best_share, got {w}")
@@ -178,9 +184,7 @@ def marchenko_pastur(x, ratio):
         Zero outside of [(1 - sqrt(ratio))^2, (1 + sqrt(ratio))^2].
     """
     x = _validate.finite("x", x)
-    ratio = _validate.array("ratio", ratio)
-    _validate.where("ratio", ratio, (ratio > 0) & (ratio <= 1), "must lie in (0, 1]")
-    ratio = _validate.number("ratio", ratio)
+    ratio = _validate.number("ratio", ratio, _validate.half_open_unit)
     inside = 4 * ratio - (x - 1 - ratio) ** 2  # the product of the distances from the edges
     safe = np.where(x > 0, x, 1.0)
     return np.where(x > 0, np.sqrt(np.maximum(inside, 0)), 0.0) / (2 * np.pi * ratio * safe)
@@ -217,15 +221,22 @@ def trained_sizes(objective, world, count, record_at, seed, depth=2, gain=0.2, r
         |W b| for the directions b of the features.
     """
     _validate.objective(objective)
-    sigma_xx, sigma_yx, _ = world.covariances()
-    shape = (_validate.depth(depth) + 1, _validate.integer("count", count), *sigma_xx.shape)
-    weights = np.random.default_rng(seed).standard_normal(shape) * gain / len(sigma_xx) ** 0.5
+    sigma_xx, sigma_yx, _ = _validate.instance("world", world, RandomMasks).covariances()
+    record_at = _validate.integers("record_at", record_at, least=0)
+    _validate.where("record_at", record_at, np.diff(record_at, prepend=0) >= 0, "must increase")
+    depth, width = _validate.depth(depth), len(sigma_xx)
+    each = 8 * ((4 * depth + 4) * width**2 + len(record_at) * len(world.power))
+    count = _validate.integer("count", count, each=each)
+    gain = _validate.number("gain", gain, _validate.positive)
+    rate = _validate.number("rate", rate, _validate.positive)
+    weights = _validate.generator(seed).standard_normal((depth + 1, count, width, width))
+    weights = weights * gain / width**0.5
     directions = world.dictionary / np.linalg.norm(world.dictionary, axis=1, keepdims=True)
     sizes, done = [], 0
     for step in record_at:
-        step = _validate.integer("record_at", step, least=done)
         for _ in range(step - done):
-            weights -= rate * matrix_flow.gradient(objective, weights, sigma_xx, sigma_yx)
+            weights -= rate * _layers.gradient(objective, weights, sigma_xx, sigma_yx)
         done = step
-        sizes.append(np.linalg.norm(matrix_flow.encoder(weights) @ directions.T, axis=-2))
+        encoder = _layers.partial_products(weights)[-2]
+        sizes.append(np.linalg.norm(encoder @ directions.T, axis=-2))
     return np.array(sizes)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jepabook import __version__
+from jepabook import __version__, _validate
 from jepabook import _files as files
 from jepabook._command import status
 
@@ -57,12 +57,13 @@ def save(path, arrays, facts, undefined=()):
         If there is no room.
     """
     path, text = _npz(path), _json(facts)
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    for name, array in arrays.items():
-        if not str(name).isidentifier() or name in RESERVED:
+    for name in _validate.instance("arrays", arrays, dict):
+        if not (isinstance(name, str) and name.isidentifier()) or name in RESERVED:
             raise ValueError(f"arrays must have plain names, none of {RESERVED}, got {name!r}")
-        if array.dtype.kind not in KINDS:
-            raise ValueError(f"arrays must hold numbers, got {name!r} of type {array.dtype}")
+    arrays = {
+        name: _validate.real(f"arrays[{name!r}]", array, KINDS) for name, array in arrays.items()
+    }
+    for name, array in arrays.items():
         meant = any(fnmatchcase(name, pattern) for pattern in undefined)
         if not meant and not np.isfinite(array).all():
             at = tuple(map(int, np.argwhere(~np.isfinite(np.atleast_1d(array)))[0]))
@@ -119,8 +120,9 @@ def result(name):
     ValueError
         If there is none, with the command that makes it.
     """
-    if not str(name).isidentifier():
-        raise ValueError(f"name must be that of a module in results, got {name!r}")
+    if not (isinstance(name, str) and name.isidentifier()):
+        told = _validate.one_line(name)
+        raise ValueError(f"name must be that of a module in results, got {told}")
     path = RESULTS / f"{name}.npz"
     if not path.exists():
         raise ValueError(f"{name!r} is not recorded: make it with python -m results.{name}")
@@ -138,7 +140,8 @@ def script(about, main):
 def digest(*arrays):
     """One short hexadecimal name for the values, shapes and types of arrays."""
     sha = hashlib.sha256()
-    for array in map(np.ascontiguousarray, arrays):
+    for number, given in enumerate(arrays):
+        array = np.ascontiguousarray(_validate.real(f"arrays[{number}]", given, KINDS))
         sha.update(f"{array.dtype}{array.shape}".encode())
         flat = array.reshape(-1).view(np.uint8)  # no copy, so that a memmap stays on the disk
         for start in range(0, flat.size, BLOCK):
@@ -161,6 +164,9 @@ def provenance(seed, started, device="cpu"):
     -------
     dict
     """
+    seed, started = _validate.seed(seed), _validate.number("started", started)
+    if not isinstance(device, str) and type(device).__name__ != "device":  # torch's
+        raise ValueError(f"device must be told in words, got {_validate.one_line(device)}")
     return {
         "command": " ".join(["python", *_command()]),
         "seed": seed,
@@ -178,6 +184,8 @@ def versions(*packages):
     -------
     dict of str to str
     """
+    for package in packages:
+        _validate.instance("packages", package, str)
     found = {"python": platform.python_version()}
     return found | {name: _version(name) for name in packages if find_spec(name)}
 
@@ -211,7 +219,7 @@ def _json(facts):
 
 
 def _npz(path):
-    path = Path(path)
+    path = _validate.path("path", path)
     if path.suffix != ".npz":
         raise ValueError(f"path must end in .npz, got {str(path)!r}")
     return path

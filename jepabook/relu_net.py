@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from jepabook import _validate
+from jepabook import _tensors, _validate, minibatch
 
 
 def encode(layers, bend, x):
     """The encoder's output (R, d, n) for layers (L, R, d, d), bend (R, 1, 1) and x (R, d, n)."""
+    _tensors.floating("layers", layers, ("L", "R", "d", "d"), gradient=True)
+    runs, width = layers.shape[1:3]
+    _tensors.floating("bend", bend, (runs, 1, 1))
+    _tensors.floating("x", x, (runs, width, "n"), gradient=True)
     x = layers[0] @ x
     for layer in layers[1:]:
         x = layer @ (x + bend * x.abs())
@@ -22,6 +26,8 @@ def encode(layers, bend, x):
 
 def sizes(layers, bend, x):
     """|E[f(x) x_i]| / E[x_i^2] over the sample x (d, n), (R, d): |W e_i| where f is linear."""
+    _tensors.floating("layers", layers, ("L", "R", "d", "d"), gradient=True)
+    _tensors.floating("x", x, (layers.shape[-1], "n"))
     code = encode(layers, bend, x.expand(layers.shape[1], *x.shape))
     return (code @ x.mT).norm(dim=-2) / x.square().sum(-1)
 
@@ -49,6 +55,8 @@ def train(weights, objectives, bend, source, learning_rate, steps, record_at, pr
     ndarray (len(record_at), R, d)
         Sizes; NaN once a network is not finite.
     """
+    _tensors.finite("weights", weights, ("L + 1", "R", "d", "d"))
+    _validate.instance("source", source, minibatch.GaussianViews)
     if source.draw != "samples":
         raise ValueError(f"source must draw samples, got {source.draw!r}")
     runs, width = weights.shape[1:3]
@@ -57,13 +65,25 @@ def train(weights, objectives, bend, source, learning_rate, steps, record_at, pr
             f"weights must fit {source.streams} streams of width {source.width}, "
             f"got shape {tuple(weights.shape)}"
         )
-    steps = _validate.integer("steps", steps)
+    steps = _validate.integer("steps", steps, most=_validate.MOST_STEPS)
+    record_at = _validate.integers("record_at", record_at, least=0, most=steps)
+    _validate.where("record_at", record_at, np.diff(record_at, prepend=-1) > 0, "must increase")
+    _validate.memory("record_at", len(record_at), 8 * len(record_at) * runs * width)
+    _tensors.finite("probe", probe, (width, "n"))
+    objectives = objectives if isinstance(objectives, (list, tuple)) else (objectives,)
+    for objective in objectives:
+        _validate.objective(objective, "objectives")
+    if len(weights) < 2 or len(objectives) != runs:
+        raise ValueError(f"objectives must be {runs}, one a network, got {len(objectives)}")
     rate = _validate.number("learning_rate", learning_rate, _validate.positive)
-    bend = torch.as_tensor(np.broadcast_to(_validate.finite("bend", bend), runs).copy())
+    bend = _validate.finite("bend", bend)
+    if bend.shape not in ((), (runs,)):
+        raise ValueError(f"bend must be one number or {runs}, got shape {bend.shape}")
+    bend = torch.as_tensor(np.broadcast_to(bend, runs).copy())
     bend = bend.to(weights.dtype)[:, None, None]
     jepa = torch.tensor([objective.targets_encoder for objective in objectives])[:, None, None]
     live = weights.clone().requires_grad_()
-    records, wanted = [], {int(step) for step in record_at}
+    records, wanted = [], set(record_at.tolist())
     for step in tqdm(range(steps + 1), disable=None):
         if step in wanted:
             with torch.no_grad():

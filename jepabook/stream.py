@@ -1,8 +1,9 @@
 """Minibatches that are consecutive frames of a `FlickeringWorld`, for `linear_net.train`."""
 
+import numpy as np
 import torch
 
-from jepabook import _validate, generative, minibatch, recorded
+from jepabook import _tensors, _validate, generative, minibatch, recorded
 
 
 class ConsecutiveFrames(minibatch.Minibatches):
@@ -23,12 +24,13 @@ class ConsecutiveFrames(minibatch.Minibatches):
     """
 
     def __init__(self, world, batch, streams, seed, dtype=torch.float32, device="cpu"):
-        if not isinstance(world, generative.FlickeringWorld):
-            raise ValueError(f"world must be a FlickeringWorld, got {type(world).__name__}")
-        minibatch.check_dtype(dtype)
-        batch = _validate.integer("batch", batch)
-        streams = _validate.integer("streams", streams)
-        seed = _validate.seed(seed)
+        _validate.instance("world", world, generative.FlickeringWorld)
+        _tensors.dtype(dtype)
+        batch, streams = _validate.integer("batch", batch), _validate.integer("streams", streams)
+        memories = len(np.unique(world.gamma)) + len(np.unique(world.noise_gamma))
+        need = 32 * batch * (batch * memories + streams * len(world.region))
+        _validate.memory("batch * streams", batch * streams, need)
+        seed, device = _validate.seed(seed), _tensors.device(device)
         self._images = torch.tensor(world.images, dtype=dtype, device=device)
         super().__init__(streams, len(world.region), batch, seed, dtype, self._images.device)
         amplitude = world.noise[world.region]
@@ -39,7 +41,7 @@ class ConsecutiveFrames(minibatch.Minibatches):
         parts = (world.images, world.gamma, amplitude, world.noise_gamma[world.region])
         self._identity = f"stream {batch} {streams} {seed} {dtype} {recorded.digest(*parts)}"
 
-    def normal(self, *shape):
+    def _normal(self, *shape):
         """Standard normal numbers from the streams' generator."""
         like = {"dtype": self.dtype, "device": self.device, "generator": self._generator}
         return torch.randn(shape, **like)
@@ -68,14 +70,13 @@ class ConsecutiveFrames(minibatch.Minibatches):
 
     def restore(self, state):
         """Continue the streams from a `state`."""
-        parts = []
-        for part in self._memory():
-            size = part.numel() * part.element_size()
-            value = state[:size].cpu().clone().view(self.dtype).reshape(part.shape)
-            parts.append(value.to(self.device))
-            state = state[size:]
+        memory, parts = self._memory(), []
+        sizes = [part.numel() * part.element_size() for part in memory]
+        state, start = _tensors.dense("state", state, ("bytes",)).cpu().clone(), sum(sizes)
+        _tensors.set_state(self._generator, state[start:].clone())
+        for part, value in zip(memory, state[:start].split(sizes), strict=True):
+            parts.append(value.clone().view(self.dtype).reshape(part.shape).to(self.device))
         self._last, self._light.last, self._noise.last = parts
-        self._generator.set_state(state.cpu().clone())
 
 
 class _Autoregression:
@@ -84,12 +85,12 @@ class _Autoregression:
     def __init__(self, gamma, source):
         self._source = source
         self._gamma = torch.tensor(gamma, dtype=torch.float64, device=source.device)
-        self.last = source.normal(source.streams, 1, len(gamma))
+        self.last = source._normal(source.streams, 1, len(gamma))
         self._filters = {}
 
     def next(self, count):
         """The next values, (S, count, k)."""
-        fresh = self._source.normal(self._source.streams, count, len(self._gamma))
+        fresh = self._source._normal(self._source.streams, count, len(self._gamma))
         for columns, past, mix in self._filter(count):
             fresh[..., columns] = past * self.last[..., columns] + mix @ fresh[..., columns]
         self.last = fresh[:, -1:].clone()

@@ -27,6 +27,7 @@ def task(width=8):
     At `DEPTH` and at the initial scale `GAIN` of a layer the scalar theory has JEPA learn them in
     the order of rho and MAE in that of lam, the reverse.
     """
+    width = _validate.integer("width", width, each=128)
     return features.distribution(2, width, lam=(1.0, 1.2), rho=(0.6, 1.0))
 
 
@@ -50,13 +51,14 @@ def aligned_layers(objective, scales, seed, decoder_depth=1):
     """
     _validate.objective(objective)
     scales = _validate.positive("scales", scales)
-    depth = len(scales) - _validate.integer("decoder_depth", decoder_depth)
+    decoder_depth = _validate.layers("decoder_depth", decoder_depth)
+    depth = len(np.atleast_1d(scales)) - decoder_depth
     if scales.ndim != 2 or scales.shape[1] < 2 or depth < 1:
         raise ValueError(
             f"scales must be (L + M, d) with d > 1, L > 0, M = {decoder_depth}, got {scales.shape}"
         )
-    width = scales.shape[1]
-    q = ortho_group.rvs(width, size=len(scales), random_state=np.random.default_rng(seed))
+    width = _validate.width(len(scales), scales.shape[1])
+    q = ortho_group.rvs(width, size=len(scales), random_state=_validate.generator(seed))
     q = np.concatenate([np.eye(width)[None], q.reshape(-1, width, width)])
     q[-1] = q[depth] if objective.targets_encoder else q[0]
     return q[1:] * scales[:, None, :] @ q[:-1].mT
@@ -64,7 +66,9 @@ def aligned_layers(objective, scales, seed, decoder_depth=1):
 
 def rotation(width, angle, seed):
     """A random rotation of R^width whose largest angle is `angle` (radians, 0 to pi)."""
-    generator = np.random.default_rng(seed).standard_normal((width, width))
+    width = _validate.width(1, width)
+    angle = _validate.number("angle", angle)
+    generator = _validate.generator(seed).standard_normal((width, width))
     generator = generator - generator.T
     return expm(angle * generator / np.linalg.norm(generator, 2))
 
@@ -74,7 +78,13 @@ def loosened(weights, gain, share, seed):
 
     sqrt(1 - share^2) W_a + share N_a with entries of N_a ~ N(0, gain^2 / d).
     """
-    noise = np.random.default_rng(seed).standard_normal(weights.shape)
+    weights = _validate.finite("weights", weights)
+    if weights.ndim < 3 or weights.shape[-1] != weights.shape[-2]:
+        raise ValueError(f"weights must have shape (n, ..., d, d), got {weights.shape}")
+    gain = _validate.number("gain", gain, _validate.non_negative)
+    share = _validate.number("share", share)
+    _validate.where("share", share, 0 <= share <= 1, "must lie in [0, 1]")
+    noise = _validate.generator(seed).standard_normal(weights.shape)
     noise *= gain / weights.shape[-1] ** 0.5
     return np.sqrt(1 - share**2) * weights + share * noise
 
@@ -113,10 +123,15 @@ def critical_time(objective, lam, rho, depth, decoder_depth, gain, fraction=0.5)
         In units of gradient flow: L times this is `critical_time.exact` where M = 1.
     """
     m, power = slowdown(objective, depth, decoder_depth), _power(objective, depth, decoder_depth)
-    lam, rho = _validate.positive("lam", lam), _validate.positive("rho", rho)
-    start = power * np.log(_validate.positive("gain", gain)) - np.log(rho)
-    _validate.where("gain", np.broadcast_to(gain, start.shape), start < 0, "must be below the end")
-    stop = power / depth * np.log(_validate.open_unit("fraction", fraction))
+    lam, rho, gain, fraction = _validate.broadcast(
+        lam=_validate.positive("lam", lam),
+        rho=_validate.positive("rho", rho),
+        gain=_validate.positive("gain", gain),
+        fraction=_validate.open_unit("fraction", fraction),
+    )
+    start = power * np.log(gain) - np.log(rho)
+    _validate.where("gain", gain, start < 0, "must be below the end")
+    stop = power / depth * np.log(fraction)
     # lam and rho^m may leave float64 where their quotient does not
     log_scale = -m * np.log(rho) - np.log(power) - np.log(lam)
     time = clock.difference(m, start, stop, stop - start, log_scale)
@@ -128,7 +143,7 @@ def _power(objective, depth, decoder_depth):
     """The power of a layer's final scale that is rho: M for JEPA, L + M for MAE."""
     _validate.objective(objective)
     depth = _validate.depth(depth)
-    return (3 - objective.base_exponent) * depth + _validate.integer("decoder_depth", decoder_depth)
+    return (3 - objective.base_exponent) * depth + _validate.layers("decoder_depth", decoder_depth)
 
 
 def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
@@ -154,8 +169,17 @@ def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
     ndarray (n, d)
     """
     _validate.objective(objective)
-    lam, scales = _validate.finite("lam", lam), _validate.finite("scales", scales)
-    times, variance = _validate.times("times", times), lam / _validate.finite("rho", rho)
+    scales = _validate.shaped("scales", scales, ("L + 1", "d"))
+    if len(scales) < 2:
+        raise ValueError(f"scales must be (L + 1, d) with L > 0, got {scales.shape}")
+    lam, rho = (
+        _validate.shaped(name, value, scales.shape[1:])
+        for name, value in (("lam", lam), ("rho", rho))
+    )
+    _validate.where("rho", rho, lam * rho > 0, "must not be zero, and of lam's sign")
+    times, variance = _validate.times("times", times), lam / rho
+    rtol = _validate.number("rtol", rtol, _validate.open_unit)
+    _validate.memory("times", f"shape {times.shape}", 24 * times.size * scales.size)
 
     def others(layers):
         """The product of all layers but one, for each."""
@@ -202,7 +226,11 @@ def features_along(basis, sigma_xx, sigma_yx):
 
     With x = basis s they are E[y_s s] and E[y_s s] / E[s^2] of each coordinate of s alone.
     """
-    inverse = np.linalg.inv(basis)
+    basis, sigma_xx, sigma_yx = _validate.squares(basis=basis, sigma_xx=sigma_xx, sigma_yx=sigma_yx)
+    try:
+        inverse = np.linalg.inv(basis)
+    except np.linalg.LinAlgError:
+        raise ValueError("basis must be invertible, got a singular matrix") from None
     lam, variance = (np.diag(inverse @ sigma @ inverse.T) for sigma in (sigma_yx, sigma_xx))
     return lam, lam / variance
 
@@ -213,9 +241,26 @@ def joint_basis(sigma_xx, sigma_yx):
     They are the right eigenvectors of Sigma_yx Sigma_xx^-1, with the generalised eigenvalues of
     (Sigma_yx, Sigma_xx) as eigenvalues, in increasing order; the largest entry is positive.
     """
+    sigma_xx, sigma_yx = _covariances(sigma_xx, sigma_yx)
     _, vectors = eigh(sigma_yx, sigma_xx)
     basis = sigma_xx @ vectors
     return pointed(basis / np.linalg.norm(basis, axis=0))
+
+
+def _covariances(sigma_xx, sigma_yx):
+    """The two as arrays (d, d); ValueError unless symmetric, and sigma_xx positive definite."""
+    found = _validate.squares(sigma_xx=sigma_xx, sigma_yx=sigma_yx)
+    for name, matrix in zip(("sigma_xx", "sigma_yx"), found, strict=True):
+        lopsided = np.abs(matrix - matrix.T) > 1e-6 * np.abs(matrix).max()
+        _validate.where(name, matrix, ~lopsided, "must be symmetric")
+    _positive_definite(found[0])
+    return found
+
+
+def _positive_definite(sigma_xx):
+    least = np.linalg.eigvalsh(sigma_xx)[0]
+    if not least > 0:
+        raise ValueError(f"sigma_xx must be positive definite, got eigenvalue {least:.3g}")
 
 
 def candidate_bases(sigma_xx, sigma_yx, share):
@@ -234,6 +279,8 @@ def candidate_bases(sigma_xx, sigma_yx, share):
         For each of `CANDIDATES` unit columns with a positive largest entry: the eigenvectors of
         Sigma_yx, of Sigma_xx and of Sigma_yx - share Sigma_xx, and the `joint_basis`.
     """
+    sigma_xx, sigma_yx = _covariances(sigma_xx, sigma_yx)
+    share = _validate.number("share", share)
     symmetric = (sigma_yx, sigma_xx, sigma_yx - share * sigma_xx)
     bases = [pointed(np.linalg.eigh(matrix)[1]) for matrix in symmetric]
     return dict(zip(CANDIDATES, [*bases, joint_basis(sigma_xx, sigma_yx)], strict=True))
@@ -263,6 +310,9 @@ def final_encoder(objective, sigma_xx, sigma_yx, depth, tolerance=1e-13):
     """
     _validate.objective(objective)
     depth = _validate.depth(depth)
+    tolerance = _validate.number("tolerance", tolerance, _validate.positive)
+    sigma_xx, sigma_yx = _validate.squares(sigma_xx=sigma_xx, sigma_yx=sigma_yx)
+    _positive_definite(sigma_xx)
     regression = np.linalg.solve(sigma_xx, sigma_yx.T).T
     root = gram = np.eye(len(sigma_xx))
     for _ in range(100 * depth):
@@ -300,7 +350,11 @@ def agreement(half, due):
         1 where the order is the predicted one, 0 where nothing is learned, NaN where fewer than
         two features have a due time.
     """
-    half, due = np.broadcast_arrays(np.asarray(half, dtype=float), np.asarray(due, dtype=float))
+    half, due = _validate.broadcast(
+        half=_validate.numbers("half", half), due=_validate.numbers("due", due)
+    )
+    if not half.ndim:
+        raise ValueError("half must have an axis of features, got one number")
     rows = half.reshape(-1, half.shape[-1]), due.reshape(-1, half.shape[-1])
     values = []
     for when, then in zip(*rows, strict=True):
@@ -328,7 +382,13 @@ def size_at(levels, values, threshold):
     -------
     float
     """
-    levels, values = np.asarray(levels, dtype=float), np.asarray(values, dtype=float)
+    levels, values = _validate.finite("levels", levels), _validate.numbers("values", values)
+    if levels.ndim != 1 or levels.shape != values.shape:
+        raise ValueError(
+            f"levels and values must both have shape (n,), got {levels.shape} and {values.shape}"
+        )
+    _validate.where("levels", levels, np.diff(levels, prepend=-np.inf) > 0, "must increase")
+    threshold = _validate.number("threshold", threshold)
     below = values < threshold
     if not below.any():
         return np.nan

@@ -24,6 +24,7 @@ from jepabook import (
     JEPA,
     MAE,
     FeatureSpectrum,
+    _layers,
     critical_time,
     dynamics,
     learning_order,
@@ -358,7 +359,7 @@ def sizes_along(objective, weights, source, times, directions):
                 weights, chosen, source, [0.0, span], rtol=1e-6, atol=1e-8, progress=False
             )
             weights = history.weights
-        encoder = matrix_flow.partial_products(weights[:-1])[-1].numpy()
+        encoder = _layers.partial_products(weights[:-1])[-1].numpy()
         sizes.append(np.linalg.norm(encoder @ directions, axis=-2))
     return np.stack(sizes)
 

@@ -20,6 +20,7 @@ from jepabook import (
     JEPA,
     MAE,
     FeatureSpectrum,
+    _layers,
     dynamics,
     features,
     linear_net,
@@ -415,7 +416,7 @@ def first_bad_step(weights, settings, seed, run, steps):
     """By training again for 1, 2, ... steps: the first after which a run's network is broken."""
     for count in range(1, steps + 1):
         end = linear_net.train(weights, settings, views(3, 4, seed), count, [0]).weights
-        if not torch.isfinite(matrix_flow.partial_products(end)[-1][run]).all():
+        if not torch.isfinite(_layers.partial_products(end)[-1][run]).all():
             return count
     return -1
 
@@ -800,8 +801,8 @@ def message_of(function, *args, **kwargs):
 @pytest.mark.parametrize(
     ("argument", "value", "start"),
     [
-        ("kind", "normal", "kind must be gaussian, uniform or orthogonal, got 'normal'"),
-        ("kind", None, "kind must be gaussian, uniform or orthogonal, got None"),
+        ("kind", "normal", "kind must be one of gaussian, uniform, orthogonal, got 'normal'"),
+        ("kind", None, "kind must be one of gaussian, uniform, orthogonal, got None"),
         ("count", 0, "count must be an integer >= 1, got 0"),
         ("depth", 2.0, "depth must be an integer >= 1, got 2.0"),
         ("width", "3", "width must be an integer >= 1, got '3'"),
@@ -823,8 +824,8 @@ def test_initial_weights_refuses_bad_arguments(argument, value, start):
 @pytest.mark.parametrize(
     ("argument", "value", "start"),
     [
-        ("objectives", "JEPA", "objective must be jepabook.JEPA or jepabook.MAE, got 'J'"),
-        ("objectives", None, "objective must be jepabook.JEPA or jepabook.MAE, got None"),
+        ("objectives", "JEPA", "objectives must be jepabook.JEPA or jepabook.MAE, got 'JEPA'"),
+        ("objectives", None, "objectives must be jepabook.JEPA or jepabook.MAE, got None"),
         ("objectives", [JEPA], "objectives must be one or 2, got 1"),
         ("like", torch.ones(3, 2, 2), "like must have shape (layers, R, d, d), got (3, 2, 2)"),
         (

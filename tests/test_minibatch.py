@@ -441,7 +441,7 @@ LOPSIDED = np.array([[2.0, 1.0], [0.5, 2.0]])
         (
             "draw",
             "bartlett",
-            "draw must be one of ('wishart', 'covariances', 'samples'), got 'bart",
+            "draw must be one of wishart, covariances, samples, got 'bart",
         ),
         ("dtype", torch.float16, "dtype must be torch.float32 or torch.float64, got torch.float16"),
         ("dtype", float, "dtype must be torch.float32 or torch.float64, got <class 'float'>"),

@@ -564,7 +564,7 @@ def test_damage_to_the_header_is_refused_in_one_line_or_read_as_it_says(tmp_path
         (["--groups", "5"], "groups must be even, got 5"),
         (["--confidence", "95"], "confidence must lie in (0, 1), got 95.0"),
         (["--seed", "-1"], "seed must be an integer >= 0, got -1"),
-        (["--device", "tpu"], "device must be one of ('auto', 'cpu', 'cuda'), got 'tpu'"),
+        (["--device", "tpu"], "device must be one of auto, cpu, cuda, got 'tpu'"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(folder, capsys, options, start):

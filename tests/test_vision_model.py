@@ -511,5 +511,5 @@ def test_other_bad_arguments_are_refused_in_one_line():
         JEPA(TINY, momentum=(0.9, 1.5))
     with pytest.raises(ValueError, match=r"^momentum must be two numbers, got shape \(\)$"):
         JEPA(TINY, momentum=0.9)
-    with pytest.raises(ValueError, match=r"^pool must be mean or none, got 'max'$"):
+    with pytest.raises(ValueError, match=r"^pool must be one of mean, none, got 'max'$"):
         MAE(TINY).encode(images_of(TINY, 1), pool="max")

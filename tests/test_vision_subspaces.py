@@ -10,6 +10,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from jepabook import _memory
 from jepabook.spectrum import backend as backends
 from jepabook.vision import subspaces
 from jepabook.vision.subspaces import fit, project
@@ -300,13 +301,13 @@ def test_a_gpu_gives_what_the_cpu_gives():
 def test_too_little_memory_is_told_before_anything_is_read(monkeypatch):
     pixels = pictures(30, 4, 11)
     need = 8 * 48 * (10 + 3 * 48)
-    monkeypatch.setattr(subspaces, "free_memory", lambda: need)
+    monkeypatch.setattr(_memory, "free", lambda: need)
     fit(pixels, device="cpu", block=10)
-    monkeypatch.setattr(subspaces, "free_memory", lambda: need - 1)
+    monkeypatch.setattr(_memory, "free", lambda: need - 1)
     monkeypatch.setattr(subspaces, "Gram", None)
     with pytest.raises(ValueError, match=r"^pixels must .* 4 a side need 0\.00 GB, got 0\.00 GB"):
         fit(pixels, device="cpu", block=10)
-    monkeypatch.setattr(subspaces, "free_memory", lambda: 10**9)
+    monkeypatch.setattr(_memory, "free", lambda: 10**9)
     large = np.broadcast_to(np.uint8(0), (5, 64, 64, 3))
     with pytest.raises(ValueError, match=r"64 a side need 3\.62 GB, got 1\.00 GB") as caught:
         fit(large, device="cpu")
@@ -314,14 +315,14 @@ def test_too_little_memory_is_told_before_anything_is_read(monkeypatch):
 
 
 def test_free_memory_is_known_also_where_the_system_tells_only_all_of_it(monkeypatch):
-    free = subspaces.free_memory()
+    free = _memory.free()
     assert 0.5 < free / psutil.virtual_memory().available < 2
 
     def nothing(path, **kwargs):
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(subspaces.Path, "read_text", nothing)
-    assert free < subspaces.free_memory() == pytest.approx(psutil.virtual_memory().total, rel=0.1)
+    monkeypatch.setattr(_memory.Path, "read_text", nothing)
+    assert free < _memory.free() == pytest.approx(psutil.virtual_memory().total, rel=0.1)
 
 
 # errors

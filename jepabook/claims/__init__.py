@@ -4,6 +4,7 @@
 one make claims with the decorator `ledger.claim`.
 """
 
+from jepabook import _validate
 from jepabook.claims import (
     balance,
     critical_time_expansion,
@@ -101,9 +102,11 @@ def run(ids=None):
         For an unknown id.
     """
     entries = book()
-    unknown = [id for id in ids or () if id not in entries]
+    if ids is not None and not isinstance(ids, (list, tuple)):
+        raise ValueError(f"ids must be a sequence of ids, got {_validate.one_line(ids)}")
+    unknown = [id for id in ids or () if not isinstance(id, str) or id not in entries]
     if unknown:
-        raise ValueError(f"ids must be in the ledger, got {unknown}")
+        raise ValueError(f"ids must be in the ledger, got {_validate.one_line(unknown)}")
     return [(entries[id], decide(entries[id])) for id in ids or entries]
 
 

@@ -9,7 +9,12 @@ module of this package and decorate it with `claim`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
+
+import numpy as np
+
+from jepabook import _validate
 
 DEFINITION = "definition"
 HOLDS = "holds"
@@ -113,10 +118,20 @@ def claim(
     -------
     The statement itself, with the claim added to its attribute ``claims``; decorators stack.
     """
-    if verdict not in VERDICTS:
-        raise ValueError(f"verdict must be one of {VERDICTS}, got {verdict!r}")
+    texts = {"id": id, "where": where, "says": says, "methods": methods, "chapter": chapter}
+    for name, text in texts.items():
+        _validate.instance(name, text, str)
+    for name, told in (("definition", definition), ("experiment", experiment)):
+        _validate.flag(name, told)
+    _validate.option("verdict", verdict, VERDICTS)
+    if not callable(check):
+        raise ValueError(f"check must be a function, got {_validate.one_line(check)}")
+    if erratum is not None:
+        _validate.instance("erratum", erratum, Erratum)
     if not methods or not set(methods) <= set(METHODS):
         raise ValueError(f"methods must be letters of {''.join(METHODS)}, got {methods!r}")
+    if not isinstance(mutants, (list, tuple)):
+        raise ValueError(f"mutants must be a sequence, got {_validate.one_line(mutants)}")
     if not mutants:
         raise ValueError(f"mutants must not be empty, got none for {id!r}")
 
@@ -146,6 +161,9 @@ def collect(modules):
 
     Other items stand before the equation that follows them in their module.
     """
+    modules = tuple(modules) if np.iterable(modules) else (modules,)
+    for module in modules:
+        _validate.instance("modules", module, ModuleType)
     entries = [
         entry
         for module in modules
@@ -167,6 +185,7 @@ def collect(modules):
 
 def decide(claim):
     """Run a claim's check on its statement as printed and on its correction; return the verdict."""
+    _validate.instance("claim", claim, Claim)
     if claim.check(claim.statement):
         return DEFINITION if claim.definition else HOLDS
     if claim.erratum is not None and claim.check(claim.erratum.statement):
@@ -176,4 +195,5 @@ def decide(claim):
 
 def surviving_mutants(claim):
     """The positions of the mutants that the claim's check fails to reject (should be empty)."""
+    _validate.instance("claim", claim, Claim)
     return [i for i, mutant in enumerate(claim.mutants) if claim.check(mutant)]

@@ -9,6 +9,7 @@ from scipy.optimize import least_squares
 from jepabook import (
     JEPA,
     MAE,
+    _layers,
     _ode,
     critical_time,
     dynamics,
@@ -37,10 +38,10 @@ def _positive(width, seed, spread=0.5):
 
 def _velocity(objective, weights, sigma_xx, sigma_yx, decoder_depth):
     """Minus the gradient by every layer, for a decoder of any depth."""
-    products = matrix_flow.partial_products(weights)
+    products = _layers.partial_products(weights)
     encoder = products[len(weights) - decoder_depth - 1]
     residual = products[-1] @ sigma_xx - objective.target(encoder) @ sigma_yx
-    return -np.stack(matrix_flow.layer_gradients(weights, products, residual))
+    return -np.stack(_layers.layer_gradients(weights, products, residual))
 
 
 def decoder_check(statement):

@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 from scipy.linalg import blas
 
-from jepabook import _memory
+from jepabook import _memory, _validate
 
 DEVICES = ("auto", "cpu", "cuda")
 TILE = 256
@@ -128,8 +128,7 @@ class _Torch:
 
 def backend(device):
     """What computes on `device`: "cpu", "cuda", or "auto" for a GPU if torch sees one."""
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {DEVICES}, got {device!r}")
+    _validate.option("device", device, DEVICES)
     if device != "cpu" and importlib.util.find_spec("torch"):
         import torch
 

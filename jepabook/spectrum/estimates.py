@@ -108,6 +108,9 @@ class Spectrum:
 
         NaN, no interval, where a replicate is NaN.
         """
+        replicates = _validate.numbers("replicates", replicates)
+        if not replicates.ndim or not len(replicates):
+            raise ValueError(f"replicates must be (n, ...), got shape {replicates.shape}")
         tail = (1 - self.confidence) / 2
         return np.quantile(replicates, [tail, 1 - tail], axis=0)
 
@@ -171,15 +174,15 @@ def estimate(
         In one line: views that do not fit each other, numbers that are not finite (with the row),
         constant or dependent features, too few pairs, files that cannot be read.
     """
-    groups, replicates = (
-        _validate.integer("groups", groups, 4),
-        _validate.integer("replicates", replicates),
-    )
+    groups = _validate.integer("groups", groups, 4, most=10**6)
+    replicates = _validate.integer("replicates", replicates, most=10**7)
+    progress = _validate.switch("progress", progress)
     if groups % 2:
         raise ValueError(f"groups must be even, got {groups}")
     confidence = _validate.number("confidence", confidence, _validate.open_unit)
-    seed = _validate.integer("seed", seed, least=0)
-    machine, share = backend(device), share or Share()
+    seed, share = _validate.seed(seed), Share() if share is None else share
+    _validate.instance("share", share, Share)
+    machine = backend(device)
     if share.processes > groups:
         raise ValueError(
             f"groups must be at least {share.processes}, the number of processes, got {groups}"

@@ -6,6 +6,7 @@ import numpy as np
 
 from jepabook import _validate, critical_time
 from jepabook.objectives import BOTH, JEPA
+from jepabook.spectrum.estimates import Spectrum
 
 LARGE = 1e150  # as good as infinity, but for its product with 0
 MOST_COMPARED = 64  # features whose pairs are looked at
@@ -58,6 +59,7 @@ class Prediction:
 
     def order(self, objective):
         """Indices of the features that the objective learns, the first one first."""
+        _validate.objective(objective)
         times = self.times[objective]
         return np.argsort(times, kind="stable")[: np.isfinite(times).sum()]
 
@@ -88,6 +90,7 @@ def predict(spectrum, depth, epsilon, fraction=0.5):
     -------
     Prediction
     """
+    _validate.instance("spectrum", spectrum, Spectrum)
     start = checked_start(depth, epsilon, fraction)
     times = {o: _times(o, spectrum.lam, spectrum.rho, *start) for o in BOTH}
     places = np.argsort(np.argsort([times[o] for o in BOTH], kind="stable"), kind="stable")

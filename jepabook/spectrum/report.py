@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from jepabook import _files as files
+from jepabook import _validate
 from jepabook.objectives import JEPA, MAE
+from jepabook.spectrum.estimates import Spectrum
+from jepabook.spectrum.prediction import Prediction
 
 FORMAT = 1
 FACTS = "spectrum.json"
@@ -105,6 +108,7 @@ def write(folder, spectrum, prediction, facts):
 
 def table(spectrum, prediction):
     """The features as CSV text: lam and rho with intervals, times and places in the two orders."""
+    _refuse_others(spectrum, prediction)
     lows_highs = [*spectrum.interval(spectrum.lam_replicates)]
     lows_highs += [*spectrum.interval(spectrum.rho_replicates)]
     columns = {
@@ -163,6 +167,14 @@ def _summary(spectrum, prediction):
     }
 
 
+def _refuse_others(spectrum, prediction):
+    """Raise ValueError unless the two are an estimate and what is predicted from it."""
+    _validate.instance("spectrum", spectrum, Spectrum)
+    _validate.instance("prediction", prediction, Prediction)
+    if any(len(times) != len(spectrum) for times in prediction.times.values()):
+        raise ValueError(f"prediction must be of the spectrum's {len(spectrum)} features")
+
+
 def save_figure(path, spectrum, prediction):
     """Draw `draw` into a file."""
     from matplotlib import rc_context, rcdefaults, rcParams
@@ -189,6 +201,12 @@ def draw(axes, spectrum, prediction):
     spectrum : Spectrum
     prediction : Prediction
     """
+    _refuse_others(spectrum, prediction)
+    from matplotlib.axes import Axes
+
+    several = isinstance(axes, (list, tuple)) or (isinstance(axes, np.ndarray) and axes.ndim == 1)
+    if not several or len(axes) != 2 or any(not isinstance(panel, Axes) for panel in axes):
+        raise ValueError(f"axes must be two of matplotlib's, got {_validate.one_line(axes)}")
     # those that come first in either order
     places = np.stack([prediction.ranks(o) for o in (JEPA, MAE)])
     soonest = np.where(places > 0, places, np.inf).min(0)

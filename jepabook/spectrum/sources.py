@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from jepabook import _validate
 from jepabook._regular import open_regular, shown
 from jepabook.spectrum.moments import LARGEST
 
@@ -144,15 +145,9 @@ def _kind(value):
 
 def _numbers(name, value):
     """`value` as a NumPy array (n, ...) of numbers, not copied where that can be avoided."""
-    if hasattr(value, "detach"):  # a torch tensor
-        value = value.detach().cpu()
-        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
-    try:
-        value = value if isinstance(value, np.ndarray) else np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name} must hold rows of equal length, got {_kind(value)}") from None
-    if value.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    if _validate.is_tensor(value) and _validate.is_dense(value):
+        value = value.detach().cpu()  # numbers are all that is wanted of what a network made
+    value = _validate.real(name, value, kinds="fiub")
     if value.ndim < 1 or value.size == 0:
         raise ValueError(f"{name} must have rows and features, got shape {value.shape}")
     return value

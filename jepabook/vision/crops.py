@@ -7,6 +7,7 @@ from jepabook.vision.decoding import shrunk
 
 SPLITS = ("train", "test")
 TEST_SHARE = 0.25  # of every photograph's columns, the last ones
+MOST_PIXELS = 2**14  # along a side
 BINS_PER_OCTAVE = 2  # of the label scale
 
 
@@ -15,6 +16,10 @@ def region(image, split):
 
     A vertical cut gives the last quarter of the columns to the test split.
     """
+    one_of_splits(split)
+    shape = _validate.real("image", image).shape
+    if not _validate.fits(shape, ("height", "width", 3)):
+        raise ValueError(f"image must be an array (height, width, 3), got shape {shape}")
     cut = image.shape[1] - round(TEST_SHARE * image.shape[1])
     return image[:, cut:] if split == "test" else image[:, :cut]
 
@@ -51,7 +56,11 @@ def cut(images, size, count, rng, split="train", largest=None):
     """
     from PIL import Image
 
-    size, count = _validate.integer("size", size), _validate.integer("count", count)
+    size = _validate.integer("size", size, most=MOST_PIXELS)
+    count = _validate.integer("count", count, each=3 * size**2 + 128)
+    _validate.instance("rng", rng, np.random.Generator)
+    if not np.iterable(images) or not len(images := list(images)):
+        raise ValueError(f"images must be photographs, got {_validate.one_line(images)}")
     regions = [np.ascontiguousarray(region(image, one_of_splits(split))) for image in images]
     shortest = np.array([min(image.shape[:2]) for image in regions])
     if size > shortest.min():
@@ -76,6 +85,4 @@ def cut(images, size, count, rng, split="train", largest=None):
 
 def one_of_splits(split):
     """`split` if it is one, or ValueError."""
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
-    return split
+    return _validate.option("split", split, SPLITS)

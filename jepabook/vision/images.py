@@ -81,7 +81,8 @@ def photographs(size, count, seed, split="train", largest=None):
     ValueError
         In one line, if an argument is not of these kinds.
     """
-    rng = _generator(seed, split)
+    rng, size = _generator(seed, split), _validate.integer("size", size)
+    count = _validate.integer("count", count)  # before what takes longer
     images = list(shipped.colour().values())
     pixels, photograph, scale = crops.cut(images, size, count, rng, split, largest)
     return ImageSet(f"photos ({split})", pixels, {"photograph": photograph, "scale": scale}, {})
@@ -175,19 +176,21 @@ def open_images(words, size, count, seed, split="train", verify=False):
     ValueError
         In one line, if there are no such images.
     """
-    rng = _generator(seed, split)
+    rng, size = _generator(seed, split), _validate.integer("size", size)
+    words, verify = _validate.path("images", words), _validate.flag("verify", verify)
     if verify and str(words) in ("photos", "leaves"):
         raise ValueError(f"verify must be False for {str(words)!r}, which nobody stored, got True")
     if str(words) == "photos":
         return photographs(size, count, seed, split)
     if str(words) == "leaves":
+        count = _validate.integer("count", count)
         # the part of the photographs that "photos" trains on
         seen = [crops.region(image, "train") for image in shipped.colour().values()]
         palette = np.concatenate([image[::8, ::8].reshape(-1, 3) for image in seen])
         return dead_leaves(size, count, seed, split, palette=palette)
     if not Path(words).exists():
         raise ValueError(f"images must be 'photos', 'leaves' or a folder, got {str(words)!r}")
-    images, size = opened(words, split, verify), _validate.integer("size", size)
+    images = opened(words, split, verify)
     if images.size != size:
         raise ValueError(f"{words} must hold images of {size} pixels a side, got {images.size}")
     if count is None:
@@ -218,8 +221,11 @@ def resident(pixels, device, share=0.5):
     """
     import torch
 
+    from jepabook import _tensors
+
     share = _validate.number("share", share, _validate.open_unit)
-    device = torch.device(device)
+    device = _tensors.device(device)
+    _validate.pictures("pixels", pixels)
     if device.type != "cuda" or pixels.nbytes > share * torch.cuda.mem_get_info(device)[0]:
         return pixels
     there = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
@@ -244,11 +250,17 @@ def take(pixels, rows, device):
     """
     import torch
 
+    from jepabook import _tensors
+
+    _tensors.integral("rows", rows, ("m",))
+    device = _tensors.device(device)
     if isinstance(pixels, torch.Tensor):
+        _tensors.dense("pixels", pixels, ("n", "size", "size", 3))
         return pixels[rows.to(pixels.device)].to(device)
+    _validate.pictures("pixels", pixels)
     return torch.from_numpy(pixels[rows.cpu().numpy()]).to(device)
 
 
 def _generator(seed, split):
-    seed = _validate.integer("seed", seed, least=0)
+    seed = _validate.seed(seed)
     return np.random.default_rng([seed, crops.SPLITS.index(crops.one_of_splits(split))])

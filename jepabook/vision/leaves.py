@@ -12,6 +12,8 @@ import numpy as np
 
 from jepabook import _validate
 
+MOST_PIXELS = 4096  # along a side
+LEAST_SIDE = 1e-3  # of a picture, the smallest disc's radius
 TOGETHER = 2**23  # samples of the pictures that are drawn at a time
 LAYERS = 4  # times that discs cover the picture before the few samples left are listed
 BLOCK = 32  # discs between two looks at which samples are left
@@ -44,13 +46,18 @@ def draw(size, count, rng, smallest=1.0, largest=None, palette=None, samples=2):
     ValueError
         If an argument is not of these kinds, or 0 < smallest < largest does not hold.
     """
-    size, count = _validate.integer("size", size), _validate.integer("count", count)
-    samples = _validate.integer("samples", samples)
+    size = _validate.integer("size", size, most=MOST_PIXELS)
+    samples = _validate.integer("samples", samples, most=16)
+    _validate.memory("size", size, 32 * (size * samples) ** 2)
+    count = _validate.integer("count", count, each=3 * size**2 + 8)
+    _validate.instance("rng", rng, np.random.Generator)
     smallest = _validate.number("smallest", smallest, _validate.positive)
     largest = size if largest is None else largest
     largest = _validate.number("largest", largest, _validate.positive)
     if not smallest < largest:
         raise ValueError(f"largest must be above smallest = {smallest}, got {largest}")
+    if not smallest >= LEAST_SIDE * size:  # the smaller the discs, the more must fall
+        raise ValueError(f"smallest must be at least {LEAST_SIDE} of the size, got {smallest}")
     palette = _palette(palette)
     pixels, leaves = np.empty((count, size, size, 3), np.uint8), np.empty(count, np.int64)
     together = max(1, TOGETHER // (size * samples) ** 2)
@@ -170,7 +177,7 @@ def _averaged(label, colours, samples):
 def _palette(palette):
     if palette is None:
         return None
-    palette = np.asarray(palette)
+    palette = _validate.real("palette", palette)
     if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] != 3 or not len(palette):
         raise ValueError(
             f"palette must be a uint8 array (m, 3), got {palette.dtype} of shape {palette.shape}"

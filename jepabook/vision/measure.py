@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jepabook import _validate
-from jepabook.vision import batches, subspaces
+from jepabook import _tensors, _validate
+from jepabook.vision import batches, images, subspaces
 
 POOLS = ("mean", "patch")
 
@@ -39,8 +39,14 @@ def stimuli(pictures, split, colours):
     -------
     Stimuli
     """
+    _validate.instance("pictures", pictures, images.ImageSet)
+    _validate.instance("split", split, subspaces.Subspaces)
+    if not isinstance(colours, (list, tuple)) or len(colours) != 2:
+        told = _validate.one_line(colours)
+        raise ValueError(f"colours must be a mean and a deviation, got {told}")
+    mean, deviation = (_tensors.finite("colours", part, (3,)) for part in colours)
     views = {
-        which: batches.prepared(subspaces.project(split, pictures.pixels, which), *colours)
+        which: batches.prepared(subspaces.project(split, pictures.pixels, which), mean, deviation)
         for which in subspaces.WHICH
     }
     return Stimuli(views, pictures.labels)
@@ -67,8 +73,11 @@ def representations(network, shown, online=False, seed=0, device="cpu", block=25
     dict of (view, pool) to float32 tensor (n, width)
         Pool "mean": the mean over all patches; "patch": one patch of each image at random.
     """
-    block = _validate.integer("block", block)
-    seed = _validate.integer("seed", seed, least=0)
+    if not (hasattr(network, "encode") and hasattr(network, "config")):
+        raise ValueError(f"network must be a model with encode, got {_validate.one_line(network)}")
+    _validate.instance("shown", shown, Stimuli)
+    block, seed = _validate.integer("block", block), _validate.seed(seed)
+    online, device = _validate.flag("online", online), _tensors.device(device)
     found = {}
     for view, pictures in shown.views.items():
         generator = torch.Generator().manual_seed(seed)
@@ -96,7 +105,7 @@ def effective_rank(x):
     float
         Between 1 and the rank; NaN for a constant representation.
     """
-    x = x.to(torch.float64)
+    x = _tensors.finite("x", x, ("n", "width")).to(torch.float64)
     squares = torch.linalg.svdvals(x - x.mean(0)).square()
     return float(squares.sum() ** 2 / squares.square().sum())
 
@@ -117,11 +126,24 @@ def probe(train, train_labels, test, test_labels):
     """
     from sklearn.linear_model import RidgeClassifierCV
 
+    train = _tensors.finite("train", train, ("n", "width"))
+    test = _tensors.finite("test", test, ("m", train.shape[1]))
+    train_labels = _validate.integers("train_labels", train_labels, least=0)
+    test_labels = _validate.integers("test_labels", test_labels, least=0)
+    for name, part, labels in (
+        ("train_labels", train, train_labels),
+        ("test_labels", test, test_labels),
+    ):
+        if len(labels) != len(part):
+            raise ValueError(f"{name} must be {len(part)}, one an image, got {len(labels)}")
+    if len(np.unique(train_labels)) < 2:
+        raise ValueError(f"train_labels must be two or more, got {train_labels[0]} alone")
     train, test = (np.asarray(part.cpu(), float) for part in (train, test))
     mean, deviation = train.mean(0), train.std(0)
     scale = np.where(deviation > 0, deviation, 1)
     classifier = RidgeClassifierCV(np.geomspace(1e-1, 1e5, 13))
     classifier.fit((train - mean) / scale, train_labels)
-    commonest = np.bincount(train_labels).argmax()
+    labels, counts = np.unique(train_labels, return_counts=True)
+    commonest = labels[counts.argmax()]
     accuracy = classifier.score((test - mean) / scale, test_labels)
     return float(accuracy), float(np.mean(test_labels == commonest))

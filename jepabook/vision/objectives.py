@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from jepabook import _validate
+from jepabook import _tensors, _validate
 from jepabook.vision.model import (
+    CHANNELS,
+    Config,
     Encoder,
     Predictor,
     initialise,
@@ -20,6 +22,8 @@ from jepabook.vision.model import (
     pick,
     random_masks,
 )
+
+MOST_WORKERS = 1024
 
 
 class Objective(nn.Module):
@@ -38,7 +42,7 @@ class Objective(nn.Module):
 
     def __init__(self, config, out_width, seed):
         super().__init__()
-        seed = _validate.integer("seed", seed, least=0)
+        seed = _validate.seed(seed)
         self.config = config
         # the layers' own initial weights would come from torch's global generator
         with torch.random.fork_rng(devices=[]):
@@ -59,6 +63,9 @@ class Objective(nn.Module):
         -------
         scalar tensor
         """
+        self._refuse_others(images)
+        for name, places in (("keep", keep), ("masked", masked)):
+            _tensors.integral(name, places, (len(images), "k"))
         predicted = self.predictor(self.encoder(images, keep), keep, masked)
         with torch.no_grad():
             target = self.target_at(images, masked)
@@ -66,8 +73,13 @@ class Objective(nn.Module):
 
     def loss(self, images, generator):
         """The loss of images (n, 3, image_size, image_size) at masks drawn by `generator`."""
+        self._refuse_others(images)
         patches, share = self.config.patches, self.config.share
         return self(images, *random_masks(len(images), patches, share, generator, images.device))
+
+    def _refuse_others(self, images):
+        side = self.config.image_size
+        _tensors.floating("images", images, ("n", CHANNELS, side, side))
 
     @torch.no_grad()
     def encode(self, images, pool="mean", online=False):
@@ -86,8 +98,9 @@ class Objective(nn.Module):
         -------
         tensor (n, width), or (n, N, width)
         """
-        if pool not in ("mean", "none"):
-            raise ValueError(f"pool must be mean or none, got {pool!r}")
+        _validate.option("pool", pool, ("mean", "none"))
+        online = _validate.flag("online", online)
+        self._refuse_others(images)
         tokens = (self.encoder if online else self.evaluated)(images)
         return tokens.mean(1) if pool == "mean" else tokens
 
@@ -98,6 +111,8 @@ class Objective(nn.Module):
 
     def after_step(self, progress):
         """For the trainer to call after each step; `progress` is the share of steps before it."""
+        progress = _validate.number("progress", progress)
+        _validate.where("progress", progress, 0 <= progress <= 1, "must lie in [0, 1]")
 
 
 class MAE(Objective):
@@ -112,11 +127,13 @@ class MAE(Objective):
     """
 
     def __init__(self, config, seed=0, normalise=True):
-        super().__init__(config, config.pixels, seed)
-        self.normalise = normalise
+        super().__init__(config, _validate.instance("config", config, Config).pixels, seed)
+        self.normalise = _validate.flag("normalise", normalise)
 
     def target_at(self, images, masked):
         """The masked patches' pixels, (n, m, 3 * patch_size * patch_size)."""
+        self._refuse_others(images)
+        _tensors.integral("masked", masked, (len(images), "m"))
         target = pick(patchify(images, self.config.patch_size), masked)
         if self.normalise:
             # (target - mean) / (variance + 1e-6)^(1/2) with the unbiased variance, in one pass
@@ -127,6 +144,7 @@ class MAE(Objective):
 
     def distance(self, predicted, target):
         """Mean squared error, a scalar tensor."""
+        _alike(predicted, target)
         return functional.mse_loss(predicted, target)
 
 
@@ -145,7 +163,7 @@ class JEPA(Objective):
     """
 
     def __init__(self, config, seed=0, momentum=(0.996, 1.0)):
-        super().__init__(config, config.width, seed)
+        super().__init__(config, _validate.instance("config", config, Config).width, seed)
         both = _validate.array("momentum", momentum)
         if both.shape != (2,):
             raise ValueError(f"momentum must be two numbers, got shape {both.shape}")
@@ -155,11 +173,14 @@ class JEPA(Objective):
 
     def target_at(self, images, masked):
         """The target encoder's normalised tokens at the masked patches, (n, m, width)."""
+        self._refuse_others(images)
+        _tensors.integral("masked", masked, (len(images), "m"))
         target = pick(self.target(images), masked)
         return functional.layer_norm(target, target.shape[-1:])
 
     def distance(self, predicted, target):
         """Smooth L1 with its bend at 1, a scalar tensor."""
+        _alike(predicted, target)
         return functional.smooth_l1_loss(predicted, target)
 
     @property
@@ -175,15 +196,22 @@ class JEPA(Objective):
         progress : float
             Share of the training that came before this step, in [0, 1]: step / steps, from 0.
         """
+        super().after_step(progress)
         start, end = self.momentum
         momentum = start + (end - start) * progress
         slow, fast = list(self.target.parameters()), list(self.encoder.parameters())
         torch._foreach_lerp_(slow, fast, 1 - momentum)
 
 
+def _alike(predicted, target):
+    """Raise ValueError unless predictions and targets are (n, m, width) alike."""
+    _tensors.floating("predicted", predicted, ("n", "m", "width"), gradient=True)
+    _tensors.floating("target", target, tuple(predicted.shape))
+
+
 def workers(count):
     """A pool of `count` Python threads for `accumulate`, each with one thread of torch."""
-    count = _validate.integer("count", count)
+    count = _validate.integer("count", count, most=MOST_WORKERS)
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
@@ -211,6 +239,11 @@ def accumulate(objective, images, keep, masked, part, pool):
         The mean loss of the batch.
     """
     part = _validate.integer("part", part)
+    _validate.instance("objective", objective, Objective)
+    _validate.instance("pool", pool, ThreadPoolExecutor)
+    _tensors.floating("images", images)
+    for name, tensor in (("keep", keep), ("masked", masked)):
+        _tensors.integral(name, tensor, (len(images), "k"))
     threads = torch.get_num_threads()
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
 

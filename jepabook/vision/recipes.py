@@ -7,6 +7,7 @@ Sources: I-JEPA's `configs/in1k_vith14_ep300.yaml` and `src/utils/schedulers.py`
 import math
 from dataclasses import dataclass
 
+from jepabook import _validate
 from jepabook.vision import objectives
 
 
@@ -53,9 +54,7 @@ RECIPES = {
 
 def recipe(name):
     """The Recipe called `name`, "jepa" or "mae"; ValueError for other names."""
-    if name not in RECIPES:
-        raise ValueError(f"objective must be one of {', '.join(RECIPES)}, got {name!r}")
-    return RECIPES[name]
+    return RECIPES[_validate.option("objective", name, RECIPES)]
 
 
 def learning_rate(recipe, peak, step, steps):
@@ -77,6 +76,8 @@ def learning_rate(recipe, peak, step, steps):
     float
         Of the last step of the warm-up `peak`; of the last of all close to `recipe.end` peaks.
     """
+    step, steps = _progress(recipe, step, steps)
+    peak = _validate.number("peak", peak, _validate.positive)
     warmup = round(recipe.warmup * steps)
     if step < warmup:
         return peak * (recipe.start + (1 - recipe.start) * (step + 1) / warmup)
@@ -85,7 +86,15 @@ def learning_rate(recipe, peak, step, steps):
 
 def weight_decay(recipe, step, steps):
     """The weight decay of a step, as `learning_rate`; I-JEPA's cosine is a step ahead."""
+    step, steps = _progress(recipe, step, steps)
     return _cosine(*recipe.weight_decay, step / steps)
+
+
+def _progress(recipe, step, steps):
+    """A step and how many there are, as ints, or ValueError."""
+    _validate.instance("recipe", recipe, Recipe)
+    steps = _validate.integer("steps", steps, most=_validate.MOST_STEPS)
+    return _validate.integer("step", step, least=0, most=steps), steps
 
 
 def _cosine(start, end, progress):

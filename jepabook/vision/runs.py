@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 from jepabook import _files as files
+from jepabook import _validate
 
 FORMAT = 1
 RUN, LOG = "run.json", "log.jsonl"
@@ -207,14 +208,17 @@ class Folder:
 
 def steps_of(folder, kind="weights"):
     """The steps of a folder's checkpoints of one kind, rising."""
-    names = (path.stem.rpartition("-")[2] for path in Path(folder).glob(f"{kind}-*.json"))
+    _validate.option("kind", kind, (WEIGHTS, STATE))
+    folder = _validate.path("folder", folder)
+    names = (path.stem.rpartition("-")[2] for path in folder.glob(f"{kind}-*.json"))
     steps = sorted(int(name) for name in names if re.fullmatch("[0-9]{7,18}", name))
     return [step for step in steps if file_of(folder, kind, step).with_suffix(".json").exists()]
 
 
 def identity_of(folder):
     """The identity in a folder's ``run.json``; ValueError, with the file, if it is damaged."""
-    return files.read_json(Path(folder) / RUN, {"identity": dict}, FORMAT, rest=True)["identity"]
+    path = _validate.path("folder", folder) / RUN
+    return files.read_json(path, {"identity": dict}, FORMAT, rest=True)["identity"]
 
 
 def load(folder, kind, step, identity):
@@ -237,6 +241,7 @@ def load(folder, kind, step, identity):
     ValueError
         With the file, if there is none, or it is damaged, of another step or training.
     """
+    _validate.instance("identity", identity, dict)
     content = _content(folder, kind, step, identity)
     try:
         return safetensors.torch.load(content)
@@ -263,7 +268,7 @@ def _content(folder, kind, step, identity):
 
 def log_of(folder):
     """The log's lines, a dict each; ValueError, with the file, where one is damaged."""
-    path = Path(folder) / LOG
+    path = _validate.path("folder", folder) / LOG
     lines = [_line(line) for line in files.read(path).splitlines(True)]
     if None in lines:
         raise ValueError(f"{path} is damaged: line {lines.index(None) + 1} is no line of a log")
@@ -279,7 +284,9 @@ def fill(network, tensors, path):
 
 def file_of(folder, kind, step):
     """Where a checkpoint's tensors are; its .json is beside it."""
-    return Path(folder) / f"{kind}-{step:07d}.safetensors"
+    _validate.option("kind", kind, (WEIGHTS, STATE))
+    step = _validate.integer("step", step, least=0, most=10**18 - 1)
+    return _validate.path("folder", folder) / f"{kind}-{step:07d}.safetensors"
 
 
 def _check(tensors, wanted, path):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jepabook import _validate
+from jepabook import _tensors, _validate
 
 COPIES = 4  # of both representations, in float64, that are held at once at most, as measured
 
@@ -87,7 +87,7 @@ def chance_of_cca(p, q, n, nodes=4000):
     p, q, n : int
         Ranks, at most n, and dimensions.
     nodes : int
-        Of the quadrature over the density.
+        Of the quadrature over the density, 2 to 10^7.
 
     Returns
     -------
@@ -95,6 +95,7 @@ def chance_of_cca(p, q, n, nodes=4000):
     """
     p, q = sorted((_validate.integer("p", p), _validate.integer("q", q)))
     n = _validate.integer("n", n, least=q)
+    nodes = _validate.integer("nodes", nodes, least=2, most=10**7)
     small, large = p / n, q / n
     if q == n:
         return 1.0
@@ -112,15 +113,16 @@ def chance_of_cca(p, q, n, nodes=4000):
 
 def _centred(x, y, device):
     """x and y as float64 tensors (n, p), (n, q) with columns of mean 0."""
-    shapes = tuple(np.shape(x)), tuple(np.shape(y))
-    if torch.device(device).type == "cpu" and all(len(shape) == 2 for shape in shapes):
+    device = _tensors.device(device)
+    shapes = tuple(tuple(getattr(view, "shape", ())) for view in (x, y))
+    if device.type == "cpu" and all(len(shape) == 2 for shape in shapes):
         # copies, bases, small products of each with itself, and that of both, squared as well
         need = COPIES * sum(n * p + min(n, p) ** 2 for n, p in shapes)
         need = 8 * (need + 2 * shapes[0][1] * shapes[1][1])
         _validate.memory("x and y", f"shapes {shapes[0]} and {shapes[1]}", need)
     views = []
     for name, view in (("x", x), ("y", y)):
-        view = torch.as_tensor(view, device=device).to(torch.float64)
+        view = _tensors.numbers(name, view, device)
         if view.ndim != 2 or view.shape[0] < 2 or view.shape[1] < 1:
             raise ValueError(f"{name} must have shape (n > 1, features), got {tuple(view.shape)}")
         if not torch.isfinite(view).all():

@@ -6,16 +6,14 @@ others the top. Of natural images the top holds some dozens of components and th
 so that only the top's are kept: the bottom's projection is what the top's leaves.
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy.linalg
 import torch
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
-from jepabook import _validate
+from jepabook import _memory, _tensors, _validate
 from jepabook._canonical import pointed
 from jepabook.spectrum.backend import backend
 from jepabook.spectrum.moments import Gram
@@ -84,18 +82,13 @@ def fit(pixels, bottom=0.25, device="auto", block=1024):
         In one line: no such pixels, fewer than two images, images that are all the same, or less
         free memory on the device than three matrices (d, d) (on a GPU five) in float64 need.
     """
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-        kind = getattr(pixels, "dtype", type(pixels).__name__)
-        raise ValueError(f"pixels must be a uint8 array, got {kind}")
-    size = _size(pixels)
-    if len(pixels) < 2:
-        raise ValueError(f"pixels must hold at least 2 images, got {len(pixels)}")
+    size = _validate.pictures("pixels", pixels, least=2).shape[1]
     bottom = _validate.number("bottom", bottom, _validate.open_unit)
     block, machine = min(_validate.integer("block", block), len(pixels)), backend(device)
     width = 3 * size**2
     on_gpu = getattr(machine.zeros(0), "is_cuda", False)
     need = 8 * width * (block + MATRICES["cuda" if on_gpu else "cpu"] * width)
-    free = torch.cuda.mem_get_info()[0] if on_gpu else free_memory()
+    free = torch.cuda.mem_get_info()[0] if on_gpu else _memory.free()
     if need > free:
         raise ValueError(
             f"pixels must be of a size whose covariances fit in memory: {size} a side need "
@@ -139,15 +132,23 @@ def project(subspaces, pixels, which, block=1024):
     ValueError
         In one line, if an argument is not of these kinds.
     """
-    if which not in WHICH:
-        raise ValueError(f"which must be one of {WHICH}, got {which!r}")
+    _validate.instance("subspaces", subspaces, Subspaces)
+    _validate.option("which", which, WHICH)
     block = _validate.integer("block", block)
+    if torch.is_tensor(pixels):
+        _tensors.dense("pixels", pixels)
+    elif isinstance(pixels, np.ma.MaskedArray) or not isinstance(pixels, np.ndarray):
+        told = _validate.one_line(pixels)
+        raise ValueError(f"pixels must have shape (n, size, size, 3), got {told}")
     if _size(pixels) != subspaces.size:
         raise ValueError(
             f"pixels must have {subspaces.size} a side, as the subspaces, got {_size(pixels)}"
         )
     # a copy of no image shows the type, also of a memmap that torch could not share
-    like = torch.as_tensor(pixels[:0] if torch.is_tensor(pixels) else np.array(pixels[:0]))
+    whole = not torch.is_tensor(pixels)
+    if whole and not (pixels.dtype == np.uint8 or pixels.dtype.kind == "f"):
+        raise ValueError(f"pixels must be uint8 or floating-point numbers, got {pixels.dtype}")
+    like = torch.as_tensor(np.array(pixels[:0]) if whole else pixels[:0])
     scale = LEVELS if like.dtype == torch.uint8 else 1
     if scale == 1 and not like.is_floating_point():
         raise ValueError(f"pixels must be uint8 or floating-point numbers, got {pixels.dtype}")
@@ -165,16 +166,6 @@ def project(subspaces, pixels, which, block=1024):
             rows = mean + top if which == "top" else rows - top
         projected[start : start + block] = rows.reshape(-1, *pixels.shape[1:])
     return projected
-
-
-def free_memory():
-    """Bytes of memory that the system can still give; where it does not tell, all it has."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        told = dict(line.split(":") for line in lines)
-        return 1024 * int(told["MemAvailable"].split()[0])
-    except (OSError, KeyError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _size(pixels):

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from jepabook import _command, _validate, recorded
+from jepabook import _command, _tensors, _validate, recorded
 from jepabook import _files as files
 from jepabook.spectrum.share import PATIENCE, WAITING, Share, under_torchrun
 from jepabook.vision import images, model, objectives, recipes, runs
 from jepabook.vision.batches import Batches
 
 COUNT = 20_000  # images, where they are cut or drawn
+MOST_KEPT = 1000  # models
 LOGGED = 10  # steps between two lines of the log
 
 
@@ -61,9 +62,16 @@ class Plan:
     keep: int = 16
 
     def __post_init__(self):
-        for name in ("steps", "batch", "seed", "part", "keep"):
-            value = _validate.integer(name, getattr(self, name), least=int(name != "seed"))
+        _validate.instance("config", self.config, model.Config)
+        most = {"steps": _validate.MOST_STEPS, "keep": MOST_KEPT}
+        for name in ("steps", "batch", "part", "keep"):
+            value = _validate.integer(
+                name, getattr(self, name), most=most.get(name, _validate.MOST)
+            )
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "seed", _validate.seed(self.seed))
+        crop = _validate.number("crop", self.crop, _validate.half_open_unit)
+        object.__setattr__(self, "crop", crop)
         rate = recipes.recipe(self.objective).rate * self.batch / 256
         if self.rate is not None:
             rate = _validate.number("rate", self.rate, _validate.positive)
@@ -77,6 +85,7 @@ class Plan:
 
     def logs(self, step):
         """Whether the log has a line after `step` steps."""
+        step = _validate.integer("step", step, least=0)
         return step % LOGGED == 0 or step == self.steps
 
 
@@ -112,10 +121,17 @@ def train(
         In one line: the folder or a checkpoint in it is damaged or of another training, another
         process trains there, sizes do not fit, the loss is no longer finite.
     """
-    share, device = share or Share(), torch.device(device)
+    share, device = Share() if share is None else share, _tensors.device(device)
+    for name, value, of in (
+        ("plan", plan, Plan),
+        ("pictures", pictures, images.ImageSet),
+        ("share", share, Share),
+    ):
+        _validate.instance(name, value, of)
+    folder, progress = _validate.path("folder", folder), _validate.flag("progress", progress)
     with ExitStack() as stack:
         with share.agreed():
-            workers = _validate.integer("workers", workers)
+            workers = _validate.integer("workers", workers, most=objectives.MOST_WORKERS)
             save_every = _validate.number("save_every", save_every, _validate.non_negative)
             size = plan.config.image_size
             if pictures.size != size:
