@@ -45,6 +45,7 @@ def resume(path, state, identity, record_at):
         With the file, if it is damaged, of another version, or of another training.
     """
     _refuse_others(state, identity)
+    record_at = _validate.integers("record_at", record_at, least=0)
     try:
         arrays, found = recorded.load(path)
     except FileNotFoundError:

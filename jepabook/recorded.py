@@ -57,6 +57,9 @@ def save(path, arrays, facts, undefined=()):
         If there is no room.
     """
     path, text = _npz(path), _json(facts)
+    if not isinstance(undefined, (list, tuple)) or any(not isinstance(n, str) for n in undefined):
+        told = _validate.one_line(undefined)
+        raise ValueError(f"undefined must be a sequence of names, got {told}")
     for name in _validate.instance("arrays", arrays, dict):
         if not (isinstance(name, str) and name.isidentifier()) or name in RESERVED:
             raise ValueError(f"arrays must have plain names, none of {RESERVED}, got {name!r}")

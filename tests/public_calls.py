@@ -22,7 +22,7 @@ from jepabook import (
     spectrum,
     stream,
 )
-from jepabook.vision import batches, images, measure, model, objectives, recipes, subspaces
+from jepabook.vision import batches, images, measure, model, objectives, recipes, runs, subspaces
 from jepabook.vision import train as training
 from tests import test_reference as reference
 
@@ -195,6 +195,7 @@ def experiments(folder):
             "path": folder / "no.npz",
             "state": {"a": torch.zeros(2)},
             "identity": {},
+            "record_at": [0, 1],
         },
         "comparison.train_both": {
             "spectrum": TWO,
@@ -335,7 +336,7 @@ def experiments(folder):
         },
         "photographs.stereo": {"size": 2, "count": 1, "seed": 0, "aligned": True},
         "photographs.brightened": {"x": X, "y": X, "spread": 0.1, "seed": 0},
-        "recorded.save": {"path": path, "arrays": {"a": X}, "facts": {}},
+        "recorded.save": {"path": path, "arrays": {"a": X}, "facts": {}, "undefined": ("a",)},
         "recorded.load": {"path": path},
         "recorded.digest": {"arrays": X},
         "recorded.result": {"name": "sgd"},
@@ -474,7 +475,7 @@ def vision(folder):
         "vision.batches.random_boxes": {"count": 2, "least": 0.5, "generator": generator},
         "vision.batches.cropped": {"pictures": IMAGES, "boxes": torch.rand(2, 4)},
         "vision.images.dead_leaves": made | {"smallest": 1.0, "largest": 3.0, "palette": None},
-        "vision.images.open_images": made | {"words": "leaves"},
+        "vision.images.open_images": made | {"words": "leaves", "verify": False},
         "vision.images.photographs": made | {"largest": None},
         "vision.images.resident": {"pixels": PIXELS, "device": "cpu", "share": 0.5},
         "vision.images.take": {"pixels": PIXELS, "rows": torch.tensor([0, 1]), "device": "cpu"},

@@ -160,6 +160,7 @@ CALLED = {
 LEFT_OUT = (
     "claims.ledger",
     "recorded.refuse_arguments",
+    "recorded.script",
     "vision.images.convert",
     "vision.images.opened",
     "vision.runs",
