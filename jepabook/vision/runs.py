@@ -246,8 +246,7 @@ def load(folder, kind, step, identity):
     try:
         return safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        _validate.instance("identity", identity, dict)
-    path = file_of(folder, kind, step)
+        path = file_of(folder, kind, step)
         raise ValueError(f"{path} is no safetensors file ({type(error).__name__})") from None
 
 
