@@ -114,6 +114,9 @@ def chance_of_cca(p, q, n, nodes=4000):
 def _centred(x, y, device):
     """x and y as float64 tensors (n, p), (n, q) with columns of mean 0."""
     device = _tensors.device(device)
+    for name, view in (("x", x), ("y", y)):
+        if torch.is_tensor(view):
+            _tensors.dense(name, view)
     shapes = tuple(tuple(getattr(view, "shape", ())) for view in (x, y))
     if device.type == "cpu" and all(len(shape) == 2 for shape in shapes):
         # copies, bases, small products of each with itself, and that of both, squared as well
