@@ -13,11 +13,13 @@ Everything here is ours.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.integrate import quad
+from scipy.special import logsumexp
 
 from jepabook import _validate, critical_time, dynamics
 from jepabook._canonical import complement
 from jepabook.generative import FlickeringWorld, Frames
+
+RATIO_FITS = "must be large enough for the moments of the ratio to fit in float64"
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,15 +158,19 @@ def ratio_moments(covariance, lam, sigma_squared):
     covariance = _validate.finite("covariance", covariance)
     if covariance.shape[-2:] != (2, 2):
         raise ValueError(f"covariance must have shape (..., 2, 2), got {covariance.shape}")
-    lam, sigma_squared = (
-        _validate.finite("lam", lam),
-        _validate.positive("sigma_squared", sigma_squared),
+    lam, sigma_squared, _ = _validate.broadcast(
+        lam=_validate.finite("lam", lam),
+        sigma_squared=_validate.positive("sigma_squared", sigma_squared),
+        covariance=covariance[..., 0, 0],
     )
-    (a, b), (_, d) = np.moveaxis(covariance, (-2, -1), (0, 1))
-    lam, sigma_squared, a = _validate.broadcast(lam=lam, sigma_squared=sigma_squared, covariance=a)
-    rho = lam / sigma_squared
-    variance = (a - 2 * rho * b + rho**2 * d) / sigma_squared**2
-    return (rho * d - b) / sigma_squared**2, np.sqrt(variance)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rho = lam / sigma_squared
+        # sigma^4 may leave float64 where the quotients do not
+        (a, b), (_, d) = np.moveaxis(covariance, (-2, -1), (0, 1)) / sigma_squared / sigma_squared
+        found = rho * d - b, np.sqrt(a - 2 * rho * b + rho * (rho * d))
+    for moment in found:
+        _validate.where("sigma_squared", sigma_squared, np.isfinite(moment), RATIO_FITS)
+    return found
 
 
 def off_diagonal(world, count):
@@ -236,7 +242,7 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
     Returns
     -------
     float
-        In the paper's clock.
+        In the paper's clock, to a relative 1e-11 of the leading order.
     """
     power, gamma, _ = _process(power, gamma, 1)
     if power.ndim != 1:
@@ -244,27 +250,31 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
     epsilon = _validate.number("epsilon", epsilon, _validate.positive)
     frames = _validate.number("frames", frames, _validate.positive)
     shuffled = _validate.flag("shuffled", shuffled)
-    lam, sigma_squared = (power * gamma).sum(), power.sum()
-    _validate.where("gamma", gamma, lam > 0, "must make power * gamma add up to a positive lam")
-    time = critical_time.exact(objective, lam, lam / sigma_squared, depth, epsilon)
+    unit = power.max() or 1.0
+    power = power / unit  # whose squares fit in float64
+    relative_lam, sigma_squared = (power * gamma).sum(), power.sum()
+    positive = relative_lam > 0
+    _validate.where("gamma", gamma, positive, "must make power * gamma add up to a positive lam")
+    lam, rho = relative_lam * unit, relative_lam / sigma_squared
+    time = critical_time.exact(objective, lam, rho, depth, epsilon)
     if not time > 0:
         raise ValueError(f"epsilon must lie below half of the final size, got {epsilon!r}")
     if shuffled:
         (a, b), (_, d) = shuffled_covariance(power, gamma, 1)
     else:
         (a, b), (_, d) = long_run_covariance(power, gamma)
-    power_of_w = objective.saturation_power(depth) / depth
-
-    def density(log_w):
-        w = np.exp(log_w)
-        share = w**power_of_w
-        drift = lam - share * sigma_squared
-        spread = a - 2 * share * b + share**2 * d
-        rate = dynamics.velocity(objective, w, lam, lam / sigma_squared, depth)
-        return spread / drift**2 * w / rate
-
-    goal = 0.5 * dynamics.fixed_point(objective, lam / sigma_squared, depth)
-    return float(np.sqrt(quad(density, np.log(epsilon), np.log(goal))[0] / frames))
+    # along y = log(w / w_inf): smooth on the scale of 1, so that pieces of 1/2 are exact
+    s, m = objective.saturation_power(depth) / depth, objective.slowdown(depth)
+    start, stop = dynamics.log_saturation(objective, epsilon, rho, depth) / s, np.log(0.5)
+    edges = np.linspace(start, stop, int(2 * (stop - start)) + 2)
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    half = np.diff(edges)[:, None] / 2
+    y = edges[:-1, None] + half * (1 + nodes)
+    z, gap = np.exp(s * y), -np.expm1(s * y)
+    spread = a - 2 * rho * z * b + (rho * z) ** 2 * d
+    integrand = spread / relative_lam**2 / gap**3 * half * weights
+    log_variance = logsumexp(-s * m * y, b=integrand) - m * np.log(rho) - np.log(lam)
+    return float(dynamics.size_of((log_variance - np.log(frames)) / 2, "frames", frames))
 
 
 def _process(power, gamma, count):
@@ -305,7 +315,11 @@ def _consecutive(power, gamma, g, tail):
 
 def _matrix(power, lam_lam, lam_sigma, sigma_sigma):
     """Sums over pairs of components with weights power power', as a matrix (..., 2, 2)."""
-    product = power[..., :, None] * power[..., None, :]
-    entries = ((product * entry).sum((-2, -1)) for entry in (lam_lam, lam_sigma, sigma_sigma))
-    a, b, d = np.broadcast_arrays(*entries)
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = power[..., :, None] * power[..., None, :]
+        entries = ((product * entry).sum((-2, -1)) for entry in (lam_lam, lam_sigma, sigma_sigma))
+        a, b, d = np.broadcast_arrays(*entries)
+    fits = np.isfinite([a, b, d]).all(0)
+    allowed = "must be small enough for its square to fit in float64"
+    _validate.where("power", np.broadcast_to(power.max(-1), fits.shape), fits, allowed)
     return np.stack([np.stack([a, b], -1), np.stack([b, d], -1)], -2)

@@ -94,23 +94,30 @@ def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=Non
     _validate.memory("terms", terms, 24 * (terms + 4) * np.size(epsilon))
     s = power / depth
     log_scale = -m * np.log(rho)
-    scale = np.exp(log_scale) / (s * lam)
     log_x = s * np.log(epsilon) - np.log(rho)
 
+    def scaled(factor, log_power):
+        """factor e^log_power / (s lam), whichever of them leaves float64."""
+        far = np.abs(log_power) + np.abs(np.log(lam)) > 600
+        log_lam = np.where(far, np.log(s * lam), 0.0)
+        size = np.where(factor != 0, np.log(np.abs(np.where(factor == 0, 1.0, factor))), -np.inf)
+        logs = np.sign(factor) * np.exp(size + log_power - log_lam)
+        return np.where(far, logs, factor * np.exp(log_power) / (s * lam))
+
     def power_term(n):
-        return np.exp(log_scale + (n - m) * log_x) / ((m - n) * s * lam)
+        return scaled(1 / (m - n), log_scale + (n - m) * log_x)
 
     def constant():
         regular = clock.antiderivative(m, s * np.log(fraction))
-        return scale * (regular + np.log(rho) if resonant else regular)
+        return scaled(regular + np.log(rho) if resonant else regular, log_scale)
 
     series = [lambda n=n: power_term(n) for n in range(diverging)]
     if resonant:
-        series.append(lambda: -scale * s * np.log(epsilon))
+        series.append(lambda: scaled(-s * np.log(epsilon), log_scale))
     series.append(constant)
     first = diverging + resonant
     series += [lambda n=n: power_term(n) for n in range(first, first + terms - finite)]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         result = np.stack(np.broadcast_arrays(*(term() for term in series[:terms])))
     _validate.where(
         "epsilon",
@@ -172,8 +179,12 @@ def inversion_boundary(objective, rho, rho_other, depth, epsilon, fraction=0.5):
     ValueError
         Names the argument, its value and what is allowed.
     """
+    _validate.objective(objective)
     _validate.positive("rho_other", rho_other)  # under its own name, which `exact` does not know
-    times = [exact(objective, 1.0, r, depth, epsilon, fraction) for r in (rho, rho_other)]
+    # in units in which the times for tiny epsilon fit in float64 more often; exact, a power of 2
+    fold = (1 - objective.growth_exponent(depth)) * np.log2(_validate.positive("epsilon", epsilon))
+    lam = np.exp2(np.clip(np.floor(fold), 0, 1000))
+    times = [exact(objective, lam, r, depth, epsilon, fraction) for r in (rho, rho_other)]
     _validate.broadcast(rho=times[0], rho_other=times[1])
     for name, time in zip(("rho", "rho_other"), times, strict=True):
         _validate.where(
@@ -205,8 +216,8 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
     Returns
     -------
     (float, float)
-        The two ends of the interval of epsilon, or (nan, nan) if it is empty or lies below 1e-140.
-        The lower end is 0 if it alone lies below 1e-140.
+        The two ends of the interval of epsilon, or (nan, nan) if it is empty or lies below 1e-290.
+        The lower end is 0 if it alone lies below 1e-290.
 
     Raises
     ------
@@ -227,7 +238,7 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
         boundary = inversion_boundary(JEPA, rho, rho_other, depth, np.exp(log_epsilon), fraction)
         return boundary - lam_ratio
 
-    lowest, edge = np.log(1e-140), highest - 1e-9
+    lowest, edge = np.log(1e-290), highest - 1e-9
     peak = depth * np.log((lam_ratio - 1) / (lam_ratio / rho_other - 1 / rho))
     if peak >= edge or excess(max(peak, lowest)) <= 0:
         return np.nan, np.nan
@@ -257,4 +268,11 @@ def deep_priority(lam, rho, gain):
         rho=_validate.positive("rho", rho),
         gain=_validate.positive("gain", gain),
     )
-    return (lam * (1 - gain / rho))[()]
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = gain / rho
+        # the ratio may leave float64 where its product with lam does not
+        beyond = -np.exp(np.log(lam) + np.log(gain) - np.log(rho))
+        priority = np.where(np.isfinite(ratio), lam * ((rho - gain) / rho), beyond)
+    allowed = "must be small enough for the priority to fit in float64"
+    _validate.where("gain", gain, np.isfinite(priority), allowed)
+    return priority[()]

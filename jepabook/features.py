@@ -6,6 +6,8 @@ import numpy as np
 
 from jepabook import _validate
 
+VARIANCE_FITS = "must be large enough for lam / rho to fit in float64"
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureSpectrum:
@@ -43,8 +45,11 @@ class FeatureSpectrum:
 
     @property
     def sigma_squared(self):
-        """sigma_i^2 = E[x_i^2] = lam_i / rho_i, shape (d,)."""
-        return self.lam / self.rho
+        """sigma_i^2 = E[x_i^2] = lam_i / rho_i, shape (d,); ValueError where it overflows."""
+        with np.errstate(over="ignore"):
+            variance = self.lam / self.rho
+        _validate.where("rho", self.rho, np.isfinite(variance), VARIANCE_FITS)
+        return variance
 
     def covariances(self):
         """The diagonal matrices (Sigma_xx, Sigma_yx), each (d, d); the dynamics need no others."""

@@ -53,6 +53,9 @@ def trajectory(t, lam, rho, depth, epsilon, target_rate, weight_decay=0.0, teach
     ValueError
         Names the argument, its value and what is allowed; also where t times the fastest rate
         does not fit in float64.
+    RuntimeError
+        Where following a feature takes more than 10 000 steps, as a few paths do whose terms
+        balance to more digits than float64 has: t times a rate far above 1e15.
     """
     depth = _validate.depth(depth)
     t = _validate.times("t", t)
@@ -96,6 +99,8 @@ def critical_time(lam, rho, depth, epsilon, target_rate, fraction=0.5, goal=None
     ------
     ValueError
         Names the argument, its value and what is allowed; also where the time overflows float64.
+    RuntimeError
+        Where following a feature takes more than 10 000 steps; none is known.
     """
     depth = _validate.depth(depth)
     lam, rho, epsilon, rate, fraction, wanted = _validate.broadcast(

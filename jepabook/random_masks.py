@@ -6,7 +6,6 @@ feature is known by its *excess*, the eigenvalue of C - D, and its *level*, that
 """
 
 import numpy as np
-from scipy.integrate import quad
 from scipy.linalg import hadamard
 from scipy.optimize import brentq, minimize_scalar
 
@@ -36,7 +35,10 @@ def moments(excess, level, visible):
     f = _validate.open_unit("visible", visible)
     _validate.broadcast(excess=excess, level=level, visible=f)
     _validate.where("excess", excess + 0 * level, excess >= -level, "must be >= -level")
-    return f * (1 - f) * excess, (1 - f) * excess / (level + f * excess)
+    # in units, powers of 2, in which sums do not overflow
+    unit = -np.frexp(np.maximum(np.abs(excess), level))[1]
+    scaled, scaled_level = np.ldexp(excess, unit), np.ldexp(level, unit)
+    return f * (1 - f) * excess, (1 - f) * scaled / (scaled_level + f * scaled)
 
 
 def features(covariance, visible, tolerance=1e-9):
@@ -108,14 +110,10 @@ def latest_start(objective, depth):
     """
     _validate.objective(objective)
     depth = _validate.depth(depth)
-    power = objective.saturation_power(depth) / depth
 
     def surplus(a):
-        # 2 F / R - 1 with u = a s
-        def integrand(s):
-            return s ** (power - 3) * (1 - a**power) / (1 - (a * s) ** power)
-
-        return 2 * quad(integrand, 1, 0.5 / a)[0] - 1
+        time = dynamics.time_to_reach(objective, 0.5, 1.0, 1.0, depth, a)
+        return 2 * time * dynamics.velocity(objective, a, 1.0, 1.0, depth) - a
 
     return brentq(surplus, 0.1, 0.49)
 
@@ -145,15 +143,18 @@ def best_share(objective, w, excess, level, depth):
         excess=_validate.positive("excess", excess),
         level=_validate.positive("level", level),
     )
-    g = w ** (objective.saturation_power(depth) / depth)
-    return np.maximum(excess - g * level, 0) / (2 * (1 + g) * excess)
+    log_g = objective.saturation_power(depth) / depth * np.log(w)
+    # g, or g level / excess, may leave float64 where the share does not
+    grows = -np.expm1(np.minimum(log_g + np.log(level) - np.log(excess), 0.0))
+    return np.exp(-np.logaddexp(0.0, log_g)) / 2 * grows + 0.0  # no -0.0
 
 
 def soonest_share(objective, w, excess, level, depth, epsilon):
     """The visible share at which a feature gets from `epsilon` to the size w soonest (ours).
 
     It lies between the `best_share` at w, which must be positive, and that at `epsilon` < w, and
-    below twice the first, from where w is not reached. Parameters as there, each one number.
+    below twice the first, from where w is not reached; to 1e-7, for the time is flat there.
+    Parameters as there, each one number.
     """
     w, excess, level, epsilon = (
         _validate.number(name, value, _validate.positive)
@@ -167,7 +168,8 @@ def soonest_share(objective, w, excess, level, depth, epsilon):
         return dynamics.time_to_reach(objective, w, *moments(excess, level, f), depth, epsilon)
 
     bounds = (low, min(high, 2 * low))
-    return float(minimize_scalar(time, bounds=bounds, method="bounded").x)
+    options = {"xatol": 1e-9}
+    return float(minimize_scalar(time, bounds=bounds, method="bounded", options=options).x)
 
 
 def marchenko_pastur(x, ratio):

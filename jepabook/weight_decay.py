@@ -189,6 +189,9 @@ def trajectory(objective, t, lam, rho, depth, epsilon, weight_decay):
     ValueError
         Names the argument, its value and what is allowed; also where t times the fastest rate
         does not fit in float64.
+    RuntimeError
+        Where following a feature takes more than 10 000 steps, as a few paths do whose terms
+        balance to more digits than float64 has: t times a rate far above 1e15.
     """
     _validate.objective(objective)
     t = _validate.times("t", t)

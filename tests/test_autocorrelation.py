@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mpmath import mp
 from scipy.signal import lfilter
 from scipy.stats import chi2
 
@@ -210,3 +211,46 @@ def test_bad_learning_times_are_refused(changes, name):
         autocorrelation.learning_time_deviation(
             JEPA, [1.0, 1.0], [0.9, 0.0], **{**known, **changes}
         )
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e200])
+@pytest.mark.parametrize("objective", [JEPA, MAE], ids=str)
+def test_learning_times_scale_with_the_unit_of_power_to_the_ends_of_float64(objective, scale):
+    """Both covariances times s are times divided by s; the deviation goes as their square root."""
+    known = objective, [1.0, 0.5], [0.9, 0.0], 3, 1e-40, 10.0
+    right = autocorrelation.learning_time_deviation(*known)
+    scaled = objective, [scale, 0.5 * scale], [0.9, 0.0], 3, 1e-40, 10.0
+    found = autocorrelation.learning_time_deviation(*scaled)
+    assert found * scale**0.5 == pytest.approx(right, rel=1e-11)
+
+
+@pytest.mark.parametrize("objective", [JEPA, MAE], ids=str)
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_learning_times_are_the_integral_of_the_docstring(objective, shuffled):
+    power, gamma, depth, epsilon = np.array([3.0, 2.0]), np.array([0.99, -0.5]), 4, 1e-12
+    lam, variance = (power * gamma).sum(), power.sum()
+    if shuffled:
+        (a, b), (_, d) = autocorrelation.shuffled_covariance(power, gamma, 1)
+    else:
+        (a, b), (_, d) = autocorrelation.long_run_covariance(power, gamma)
+    q = objective.growth_exponent(depth)
+
+    def integrand(x):
+        w, share = mp.exp(x), mp.exp((3 - q) * x)
+        spread = a - 2 * share * b + share**2 * d
+        return spread / (lam - share * variance) ** 2 * w / (lam * w**q - variance * w**3)
+
+    stop = np.log(dynamics.fixed_point(objective, lam / variance, depth) / 2)
+    pieces = np.linspace(np.log(epsilon), stop, 30).tolist()
+    expected = float(mp.sqrt(mp.quad(integrand, pieces) / 7))
+    found = autocorrelation.learning_time_deviation(
+        objective, power, gamma, depth, epsilon, 7.0, shuffled
+    )
+    assert found == pytest.approx(expected, rel=1e-11)
+
+
+def test_averages_whose_squares_leave_float64_are_right_or_refused():
+    bias, deviation = autocorrelation.ratio_moments([[1e-300, 0.0], [0.0, 0.0]], 1e-200, 1e-150)
+    assert (bias, deviation) == (0.0, pytest.approx(1.0))
+    with pytest.raises(ValueError, match=r"^power must be small enough .* got 1e\+200"):
+        autocorrelation.long_run_covariance([1e200], [0.5])

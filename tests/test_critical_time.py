@@ -350,3 +350,22 @@ def test_an_error_of_1e_11_in_the_clock_is_noticed(monkeypatch, factor, shift):
     monkeypatch.setattr(critical_time, "elapsed_time", wrong)
     with pytest.raises(AssertionError):
         test_exact_at_the_ends_of_the_range(JEPA, 2)
+
+
+def test_priorities_and_terms_where_only_factors_leave_float64():
+    assert critical_time.deep_priority(1e-200, 1e-200, 1e200) == pytest.approx(-1e200, rel=1e-12)
+    with pytest.raises(ValueError, match=r"^gain must be small enough .* got 1e\+200"):
+        critical_time.deep_priority(1.0, 1e-200, 1e200)
+    # lam rho^m alone is beyond float64 in each
+    for known in (1e300, 1e-100, 1, 1e-150), (1e-200, 1e200, 2, 1e100):
+        expected = critical_time.exact(JEPA, *known)
+        assert critical_time.expansion(JEPA, *known) == pytest.approx(expected, rel=1e-12)
+
+
+def test_inversion_scales_far_below_1e_140_are_found():
+    rho, other, depth = 1e-5, 0.8e-5, 44
+    low, high = critical_time.inversion_scales(1.1, rho, other, depth)
+    assert 1e-290 < low < high < 1e-200
+    for epsilon in (low, high):
+        tie = critical_time.inversion_boundary(JEPA, rho, other, depth, epsilon)
+        assert tie == pytest.approx(1.1, rel=1e-6)

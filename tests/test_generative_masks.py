@@ -300,3 +300,12 @@ def test_bad_argument_is_refused(call, name):
     with pytest.raises(ValueError, match=f"^{name} .*") as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_shares_and_moments_where_only_factors_leave_float64():
+    # g = w^2 = 1e-400, g level / excess = 1e-50
+    share = random_masks.best_share(MAE, 1e-200, 1e-300, 1e50, 1)
+    assert share == pytest.approx(0.5, rel=1e-12)
+    assert random_masks.best_share(MAE, 1e300, 1.0, 1.0, 1) == 0
+    lam, rho = random_masks.moments(1.7e308, 1.7e308, 0.5)
+    assert (lam, rho) == pytest.approx((4.25e307, 1 / 3), rel=1e-12)
