@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jepabook import __version__, _validate
+from jepabook import __version__, _memory, _validate
 from jepabook import _files as files
 from jepabook._command import status
 
@@ -61,7 +61,7 @@ def save(path, arrays, facts, undefined=()):
         told = _validate.one_line(undefined)
         raise ValueError(f"undefined must be a sequence of names, got {told}")
     for name in _validate.instance("arrays", arrays, dict):
-        if not (isinstance(name, str) and name.isidentifier()) or name in RESERVED:
+        if not _is_plain(name):
             raise ValueError(f"arrays must have plain names, none of {RESERVED}, got {name!r}")
     arrays = {
         name: _validate.real(f"arrays[{name!r}]", array, KINDS) for name, array in arrays.items()
@@ -90,7 +90,8 @@ def load(path):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, was not written by `save`, or by that of another version.
+        If the file is damaged, was not written by `save`, or by that of another version, or if
+        its arrays need more memory than is free.
     """
     path = _npz(path)
     if not os.path.lexists(path):
@@ -98,14 +99,25 @@ def load(path):
     content = io.BytesIO(files.read(path))
     try:
         with np.load(content, allow_pickle=False) as file:
+            names = [name for name in file.files if name not in (FACTS, NUMBER)]
+            if len({*file.files}) < len(file.files) or not all(map(_is_plain, names)):
+                raise ValueError("names that save does not give")
+            # what is compressed can be a thousand times as long
+            need = sum(member.file_size for member in file.zip.infolist())
+            if need > (free := _memory.free()):
+                raise _TooLarge(
+                    f"needs {need / 1e9:.3g} GB of memory where {free / 1e9:.3g} are free"
+                )
             arrays = {name: file[name] for name in file.files}
         number = arrays.pop(NUMBER, np.array(FORMAT))
-        facts = dict(json.loads(str(arrays.pop(FACTS)))) if number.dtype.kind == "i" else None
+        facts = json.loads(str(arrays.pop(FACTS))) if number.dtype.kind == "i" else None
         kinds = {array.dtype.kind for array in arrays.values()}
+    except _TooLarge as error:
+        raise ValueError(f"{path} is damaged, or {error}") from None
     except Exception as error:  # a damaged archive can raise nearly anything
         kind = type(error).__name__
         raise ValueError(f"{path} is damaged or not a file of this book ({kind})") from None
-    if facts is None or number.shape or kinds - set(KINDS):
+    if not isinstance(facts, dict) or number.shape or kinds - set(KINDS):
         raise ValueError(f"{path} is damaged or not a file of this book: it must hold numbers")
     if number != FORMAT:
         raise ValueError(
@@ -219,6 +231,14 @@ def _json(facts):
         return json.dumps(dict(facts), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"facts must be a dict that JSON can hold, got {error}") from None
+
+
+class _TooLarge(Exception):
+    """How much memory a file's arrays need, and how much is free."""
+
+
+def _is_plain(name):
+    return isinstance(name, str) and name.isidentifier() and name not in RESERVED
 
 
 def _npz(path):

@@ -11,6 +11,8 @@ import sys
 import time
 import tracemalloc
 import types
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,28 @@ def test_no_flipped_bit_changes_a_number_in_silence(tmp_path):
         else:
             assert facts == {"b": "c"} and found["a"].tolist() == right["a"].tolist()
     assert refused > len(whole) / 2
+
+
+@pytest.mark.parametrize("names", [["a.npy", "a.npy"], ["a.npy", "a"], ["../a.npy"]])
+def test_names_that_save_does_not_give_are_refused(tmp_path, names):
+    one, text = io.BytesIO(), io.BytesIO()
+    np.save(one, np.ones(2))
+    np.save(text, np.array("{}"))
+    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "file.npz", "w") as file:
+        warnings.simplefilter("ignore")
+        for name in names:
+            file.writestr(name, one.getvalue())
+        file.writestr("facts.npy", text.getvalue())
+    damaged(tmp_path / "file.npz", bytes)
+
+
+def test_what_unpacks_to_more_than_the_free_memory_is_refused_before(tmp_path, monkeypatch):
+    path = tmp_path / "file.npz"
+    recorded.save(path, {"a": np.zeros(10**6)}, {})
+    assert path.stat().st_size < 10**5
+    monkeypatch.setattr(recorded._memory, "free", lambda: 10**6)
+    with pytest.raises(ValueError, match=r"is damaged, or needs 0\.008 GB of memory"):
+        recorded.load(path)
 
 
 class Trap:

@@ -336,7 +336,8 @@ def by_threads(processes, *args, **kwargs):
         share = Share(rank, processes, lambda array: total(rank, array))
         try:
             views = [arg(rank) if callable(arg) else arg for arg in args]
-            results[rank] = estimate(*views, share=share, **kwargs)
+            options = {name: v(rank) if callable(v) else v for name, v in kwargs.items()}
+            results[rank] = estimate(*views, share=share, **options)
         except Exception as error:
             results[rank] = error
 
@@ -359,7 +360,7 @@ def test_any_number_of_processes_gives_the_same_and_meets_in_one_large_sum(proce
         np.testing.assert_allclose(found.rho_replicates, right.rho_replicates, rtol=1e-9)
         np.testing.assert_array_equal(found.directions, results[0].directions)
     d = x.shape[1]
-    large = [shape for shape in shapes if shape not in ((processes, 1), (processes, 2))]
+    large = [shape for shape in shapes if shape not in ((processes, 1), (processes, 3))]
     assert large[0] == (2 * d * d + d + processes * 16 * (1 + 2 * d),)
     assert large[1:] == [(d, d), (processes, 16, 1 + 4 * d)]
 
@@ -398,6 +399,9 @@ def test_a_process_that_sees_other_data_stops_all():
     results, _ = by_threads(3, lambda rank: one[rank])
     assert len({str(result) for result in results}) == 1
     assert str(results[0]).startswith("all processes must see the same x and y, got ")
+    results, _ = by_threads(2, X, Y, groups=lambda rank: 4 + rank)
+    told = {str(result) for result in results}
+    assert len(told) == 1 and "rows, 4 groups and " in told.pop()
     results, _ = by_threads(3, lambda rank: iter([(X, Y)] if rank else []))
     assert [type(result) for result in results] == [HereError, ElsewhereError, ElsewhereError]
     assert str(results[0]) == "x must yield at least one batch, got none"

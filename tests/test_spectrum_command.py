@@ -489,6 +489,7 @@ BAD_FILES = {
     "empty array": (X[:0], "x.npy must have rows and features, got shape (0, 6)"),
     "empty file": (b"", "x.npy must be whole, got a truncated file: copy or write it again"),
     "half a header": (truncated(50), "x.npy must be whole, got a truncated file"),
+    "longer than it says": (truncated(None) + b"x", "x.npy must end with the last number that its"),
     "header only": (truncated(128), "x.npy must be whole, got a truncated file"),
     "half": (truncated(20_000), "x.npy must be whole, got a truncated file"),
     "archive": (archive(), "x.npy must be a .npy file as numpy.save writes it: save it again"),

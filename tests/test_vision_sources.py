@@ -311,7 +311,10 @@ REFUSED = {
     "beside classes": ([*PLAIN, "x.png"], {}, "must hold images in class folders only, got 1"),
     "no classes in a split": (["train/1.png", "test/1.png"], {}, "one folder of images per class"),
     "case": (["Cat/1.png", "cat/1.png"], {}, "classes of different names, got Cat, cat"),
+    "an empty word": (["train/a/1.png", "val/a/1.png"], {"split": ""}, "must hold ''"),
+    "a split by another word": (["development/1.png", "holdout/1.png"], {}, "must hold 'train'"),
     "a copy": (["cat/1.png", "cat (1)/1.png"], {}, "classes of different names, got cat, cat (1)"),
+    "a third copy": (["cat/1.png", "cat (3rd copy)/1.png"], {}, "of different names"),
     "another copy": (["cat/1.png", "cat - Copy/1.png"], {}, "of different names"),
     "a table's option": (PLAIN, {"column": "image"}, "column must be left out"),
     "no depth": (PLAIN, {"class_depth": 0}, "class_depth must be an integer >= 1"),
@@ -591,6 +594,15 @@ def test_a_source_that_changes_while_it_is_converted_is_noticed(numbered, tmp_pa
         assert not (tmp_path / str(number) / "images.json").exists()
 
 
+def test_an_image_for_which_there_is_no_memory_is_not_called_damaged(numbered, monkeypatch):
+    def full(image):
+        raise MemoryError
+
+    monkeypatch.setattr(decoding, "_in_colour", full)
+    with pytest.raises(MemoryError):
+        run(numbered, numbered.with_name("out"))
+
+
 # what is opened
 
 
@@ -606,6 +618,8 @@ def test_every_file_of_a_converted_set_must_be_there_in_its_length(numbered, tmp
                 path.write_bytes(bad)
             with pytest.raises(ValueError, match=name):
                 images.opened(tmp_path / "out")
+            with pytest.raises(ValueError, match=name):  # nor is it told to be finished
+                run(numbered, tmp_path / "out")
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         images.opened(tmp_path / "out")
         with pytest.raises(ValueError, match=f"{name} is damaged: its checksum"):
@@ -761,6 +775,10 @@ TABLES_REFUSED = {
     "one tells none": (["train.parquet", "a.parquet"], {}, "all tell the split or none does"),
     "kinds": (["x/a.parquet", "y/a.parquet"], {}, "got them in the folders x, y"),
     "two places": (["a.parquet", "data/a.parquet"], {}, "got them in the folders ., data"),
+    "a copy": (["train.parquet", "train (1).parquet"], {}, "must hold every table once"),
+    "a copy of all": (["a.parquet", "a copy.parquet"], {}, "must hold every table once"),
+    "more of it": (["train.parquet", "train_extra.parquet"], {}, "which of train, train_extra"),
+    "an empty word": (["train.parquet", "test.parquet"], {"split": ""}, "must hold ''"),
     "which split": (["train-a.parquet", "a/train.parquet"], {}, "in the folders ., a"),
 }
 

@@ -84,10 +84,11 @@ def total(local, groups, pairs, share, machine):
     and adds its groups' products; what the differences of means contribute is then known to all.
     """
     d = pairs.width
-    widths = share.gathered(d, pairs.count or 0)
+    widths = share.gathered(d, pairs.count or 0, groups)
     if (widths != widths[0]).any():
         told = " and ".join(
-            f"{int(w)} features, {int(n)} rows" for w, n in np.unique(widths, axis=0)
+            f"{int(w)} features, {int(n)} rows, {int(g)} groups"
+            for w, n, g in np.unique(widths, axis=0)
         )
         raise ValueError(f"all processes must see the same x and y, got {told}")
     places = np.zeros((share.processes, groups, 1 + 2 * d))

@@ -119,11 +119,19 @@ def load(path):
     name = shown(path)
     open_regular(path).close()
     try:
-        return np.lib.format.open_memmap(path, mode="r")  # never unpickles
+        array = np.lib.format.open_memmap(path, mode="r")  # never unpickles
+        more = os.stat(path).st_size - array.offset - array.nbytes
     except OSError as error:
         raise ValueError(f"{name} must be readable, got {error.strerror or error}") from None
     except Exception as error:  # a damaged header can raise nearly anything
         told = str(error)
+    else:
+        if not more:
+            return array
+        raise ValueError(
+            f"{name} must end with the last number that its header tells of, got {more} bytes "
+            "more: write it again"
+        )
     if "Python objects" in told:
         raise ValueError(
             f"{name} must hold numbers, got Python objects, which are never unpickled: save it "

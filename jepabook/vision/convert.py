@@ -90,6 +90,7 @@ def convert(
     """
     from PIL import ImageFile, __version__, features
 
+    folder = _validate.path("folder", folder)
     size = _validate.integer("size", size, most=LARGEST)
     test_every = _validate.integer("test_every", test_every, least=0)
     chunk = _validate.integer("chunk", chunk)
@@ -109,6 +110,7 @@ def convert(
         if facts is not None:
             stored.refuse_other(folder, facts["identity"], identity)
             work.refuse_changed(facts["stamp"], images.total, facts["content"])
+            stored.read(folder)  # all that it speaks of is there
             stored.tidy(folder)
             return facts
         growing = stored.Growing(folder, identity, images.stamp)

@@ -119,6 +119,8 @@ def decoded(data, size, room=None):
         raise Skipped({True: DAMAGED, False: UNREAD, None: NO_IMAGE}[known(data)]) from None
     except Image.DecompressionBombError:
         raise Skipped(HUGE) from None
+    except MemoryError:  # the image is none the worse for it
+        raise
     except Exception:  # a damaged header can raise nearly anything
         raise Skipped(DAMAGED) from None
     with image:
@@ -132,6 +134,8 @@ def decoded(data, size, room=None):
                 pixels = shrunk(_in_colour(image), size)
             return pixels, mode + _oddities(image)
         except Skipped:
+            raise
+        except MemoryError:  # the image is none the worse for it
             raise
         except Exception:  # damaged data can raise nearly anything
             raise Skipped(DAMAGED) from None

@@ -139,6 +139,7 @@ def opened(folder, split=None, verify=False):
     ValueError
         In one line, with the file, if the folder is unfinished, damaged or holds no such images.
     """
+    folder, verify = _validate.path("folder", folder), _validate.flag("verify", verify)
     if split is not None:
         crops.one_of_splits(split)
     pixels, labels, facts = stored.read(folder, verify)

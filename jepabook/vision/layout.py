@@ -11,8 +11,8 @@ from jepabook.vision.survey import alike
 STRAY, NO_CLASS, OTHER = "outside the class folders", "folder without images", "of another split"
 SPLITS = {
     "train": "train training trn",
-    "validation": "validation valid val dev",
-    "test": "test testing tst",
+    "validation": "validation valid val dev development",
+    "test": "test testing tst holdout heldout",
     "eval": "eval evaluation",
 }
 _WORDS = {word: split for split, words in SPLITS.items() for word in words.split()}
@@ -43,14 +43,14 @@ def chosen(path, wanted, names):
     """
     if wanted in names:
         return wanted
-    split = hinted(wanted or "train") or wanted
+    split = hinted("train" if wanted is None else wanted) or wanted
     same = [name for name in names if (hinted(name) or name) == split]
     told = ", ".join(map(shown, names))
     if len(same) > 1:
         these = ", ".join(map(shown, same))
         raise ValueError(f"split must say which of {these} in {shown(path)}, got {wanted!r}")
     if not same:
-        raise ValueError(f"{shown(path)} must hold {wanted or 'train'!r}, got the splits {told}")
+        raise ValueError(f"{shown(path)} must hold {split!r}, got the splits {told}")
     return same[0]
 
 

@@ -33,7 +33,7 @@ UNFINISHED = re.compile(
     r"~\$.*|.*~|#.*#|.*\.(bak|orig|old|tmp|temp|swp|part|partial|crdownload|download|aria2|rej)"
 )
 # as file managers and synchronisers name a second one
-COPY = re.compile(r"( ?\(\d+\)|[ -_]*copy( \d+| ?\(\d+\))?| \(.*conflicted copy.*\))$")
+COPY = re.compile(r"( ?\((\d+|[^(]*copy[^(]*)\)|[ _-]+copy( \d+| ?\(\d+\))?)$")
 
 
 @dataclass

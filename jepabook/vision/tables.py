@@ -2,9 +2,11 @@
 
 import os
 import re
+from collections import Counter
 
 from jepabook._regular import shown
 from jepabook.vision import layout
+from jepabook.vision.survey import alike
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "picture")
 LABEL_COLUMNS = ("label", "labels", "class", "cls", "fine_label", "target")
@@ -40,7 +42,9 @@ def chosen(path, names, split):
         folders, stem = os.path.split(os.path.splitext(name)[0])
         folders = folders.split(os.sep) if folders else []
         shard = _SHARD.fullmatch(stem)
-        of[name] = shard[1] if shard else layout.hinted(stem)
+        of[name] = shard[1] if shard else layout.split_of(stem)
+        if of[name] is None and layout.hinted(stem):  # train_extra is not train
+            of[name] = stem.rstrip("_-. 0123456789")
         if of[name] is None:
             telling = [folder for folder in folders if layout.hinted(folder)]
             of[name] = telling[-1] if telling else None
@@ -52,6 +56,7 @@ def chosen(path, names, split):
             f"{shown(path)} must hold tables of one kind, got them in the folders {told}: take one "
             "of these as the source"
         )
+    _refuse_copies(path, names)
     splits = sorted({name for name in of.values() if name is not None})
     silent = [name for name in names if of[name] is None]
     if silent and splits:
@@ -80,6 +85,16 @@ def refuse_other_split(path, split):
     same = layout.hinted(told) or told, layout.hinted(split) or split
     if same[0] != same[1]:
         raise ValueError(f"split must be what {shown(path)} is by its name, got {split!r}")
+
+
+def _refuse_copies(path, names):
+    """Raise ValueError where two tables have names as a copy has that of its original."""
+    plain = [os.path.splitext(name)[0] for name in names]
+    same = Counter(map(alike, plain))
+    if twins := [n for n, stem in zip(names, plain, strict=True) if same[alike(stem)] > 1]:
+        raise ValueError(
+            f"{shown(path)} must hold every table once, got {layout.some(twins)}: move one away"
+        )
 
 
 def _refuse_missing(path, names):
