@@ -399,7 +399,7 @@ def test_a_process_that_sees_other_data_stops_all():
     results, _ = by_threads(3, lambda rank: one[rank])
     assert len({str(result) for result in results}) == 1
     assert str(results[0]).startswith("all processes must see the same x and y, got ")
-    results, _ = by_threads(2, X, Y, groups=lambda rank: 4 + rank)
+    results, _ = by_threads(2, X, Y, groups=lambda rank: 4 + 2 * rank)
     told = {str(result) for result in results}
     assert len(told) == 1 and "rows, 4 groups and " in told.pop()
     results, _ = by_threads(3, lambda rank: iter([(X, Y)] if rank else []))
