@@ -41,6 +41,8 @@ def lerch_phi(z, a):
     _validate.where("a", a, (a <= 1) & np.isfinite(a), "must be finite and at most 1")
     _validate.where("a", a, (a > 0) | (a != np.round(a)), "must not be 0, -1, -2, ... (a pole)")
     _validate.where("a", a, a > -_validate.MOST_TERMS, f"must be above -{_validate.MOST_TERMS}")
+    fits = np.abs(a) > 1 / np.finfo(float).max
+    _validate.where("a", a, fits, "must be so far from 0 that 1 / a fits in float64")
     negative = np.maximum(np.ceil(-a), 0).astype(np.int64)
     total, power = np.zeros(z.shape), np.ones(z.shape)
     for n in range(int(negative.max(initial=0))):

@@ -84,14 +84,26 @@ def loss(objective, encoder, decoder, sigma_xx, sigma_yx, sigma_yy):
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and what is allowed; also where a product of the matrices
+        overflows float64.
     """
     _validate.objective(objective)
     given = {"encoder": encoder, "decoder": decoder}
     given |= {"sigma_xx": sigma_xx, "sigma_yx": sigma_yx, "sigma_yy": sigma_yy}
     encoder, decoder, sigma_xx, sigma_yx, sigma_yy = _validate.squares(**given)
-    product, target = decoder @ encoder, objective.target(encoder)
-    return 0.5 * (
-        np.vdot(product, product @ sigma_xx)
-        - 2 * np.vdot(product, target @ sigma_yx)
-        + np.vdot(target, target @ sigma_yy)
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        product, target = decoder @ encoder, objective.target(encoder)
+        value = 0.5 * (
+            np.vdot(product, product @ sigma_xx)
+            - 2 * np.vdot(product, target @ sigma_yx)
+            + np.vdot(target, target @ sigma_yy)
+        )
+    if not np.isfinite(value):
+        largest = max(np.abs(encoder).max(), np.abs(decoder).max())
+        told = "must be small enough for the loss to fit in float64, got a largest entry of"
+        raise ValueError(f"encoder and decoder {told} {largest:.3g}")
+    return value

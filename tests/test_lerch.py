@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mpmath import mpf
 from scipy.special import hyp2f1
 
-from jepabook import lerch
+from jepabook import _tail
 from jepabook.lerch import lerch_phi
 
 TOLERANCE = 1e-13
@@ -154,8 +154,14 @@ def test_broadcasting_scalars_and_empty_arrays():
 @pytest.mark.parametrize("name", ["_TERMS", "digamma"])
 def test_a_truncated_series_or_a_wrong_constant_is_noticed(monkeypatch, name):
     """The comparisons above can fail: 24 terms are too few, a constant off by 1e-10 is seen."""
-    right = lerch.digamma
+    right = _tail.digamma
     wrong = {"_TERMS": 24, "digamma": lambda x: right(x) + 1e-10 * x}
-    monkeypatch.setattr(lerch, name, wrong[name])
+    monkeypatch.setattr(_tail, name, wrong[name])
     a = PAPER[3]
     assert not all(within_of_ball(x, float(z), a) for x, z in zip(lerch_phi(Z, a), Z, strict=True))
+
+
+def test_an_a_whose_inverse_leaves_float64_is_refused():
+    with pytest.raises(ValueError, match=r"^a must be so far from 0"):
+        lerch_phi(0.5, 5e-324)
+    assert lerch_phi(0.5, 1e-300) == pytest.approx(1e300)

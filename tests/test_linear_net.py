@@ -21,6 +21,7 @@ from jepabook import (
     MAE,
     FeatureSpectrum,
     _layers,
+    critical_time,
     dynamics,
     features,
     linear_net,
@@ -959,3 +960,24 @@ def test_flow_in_single_precision_refuses_a_tolerance_below_its_rounding():
     )
     message = message_of(linear_net.flow, weights, *args)
     assert message == "rtol must be at least 4.8e-07 for torch.float32, got 1e-08"
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-10])
+@BOTH
+def test_flow_from_aligned_weights_keeps_to_its_tolerance(objective, rtol):
+    spectrum, depth, epsilon = FeatureSpectrum([0.5, 1.0, 1.5], [1.2, 0.8, 0.6]), 2, 0.1
+    weights = matrix_flow.aligned_weights(objective, depth, 3, epsilon, 0)
+    known = spectrum.lam, spectrum.rho, depth, epsilon
+    half = critical_time.exact(objective, *known)
+    times = np.append(0.0, np.sort(np.concatenate([half / 2, half, 2 * half])))
+    weights = torch.as_tensor(weights)[:, None]
+    found = linear_net.flow(
+        weights,
+        linear_net.settings(objective, weights),
+        Population(*spectrum.covariances()),
+        times / depth,
+        rtol=rtol,
+        atol=rtol / 100,
+    ).sizes[:, 0]
+    right = dynamics.trajectory(objective, times[:, None], *known)
+    np.testing.assert_allclose(found, right, rtol=rtol)

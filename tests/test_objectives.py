@@ -52,3 +52,9 @@ def test_loss_is_zero_for_the_perfect_mae_and_the_collapsed_jepa():
     covariances = *spectrum.covariances(), np.diag(spectrum.rho * spectrum.lam)
     assert loss(MAE, np.eye(2), np.diag(spectrum.rho), *covariances) == pytest.approx(0, abs=1e-15)
     assert loss(JEPA, np.zeros((2, 2)), np.eye(2), *covariances) == 0
+
+
+def test_a_loss_beyond_float64_is_refused():
+    large, one = np.full((2, 2), 1e200), np.eye(2)
+    with pytest.raises(ValueError, match=r"^encoder and decoder must be small .* of 1e\+200$"):
+        loss(MAE, large, one, one, one, one)

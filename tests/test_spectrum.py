@@ -950,3 +950,9 @@ def test_estimates_and_predictions_need_neither_torch_nor_matplotlib():
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert told.stdout.strip() == "[0.5, 0.5, 0.5] 4", told.stdout + told.stderr
+
+
+def test_views_so_small_that_their_squares_lose_digits_are_refused():
+    x = np.random.default_rng(0).standard_normal((40, 2)) * 1e-160
+    with pytest.raises(ValueError, match=r"^x must have sums of squares of at least 1e-290"):
+        spectrum.estimate(x, x, groups=4, replicates=4, device="cpu", progress=False)

@@ -19,6 +19,7 @@ from jepabook.spectrum.basis import along, common_basis, symmetric
 from jepabook.spectrum.share import Share
 from jepabook.spectrum.sources import source
 
+SMALLEST = 1e-290  # sum of squares whose terms keep their digits
 VARIES = 1e-12  # of the largest: a resampled variance below it is none
 
 
@@ -249,6 +250,12 @@ def _factor(total, names):
             raise ValueError(
                 f"{name} must vary in every feature, got constant feature {constant[0]}{more}: "
                 "drop them from both views"
+            )
+        faint = np.flatnonzero(squares < SMALLEST)
+        if len(faint):
+            raise ValueError(
+                f"{name} must have sums of squares of at least {SMALLEST}, for less has lost its "
+                f"digits, got {squares[faint[0]]:.3g} of feature {faint[0]}: scale the views up"
             )
     factor, stopped = scipy.linalg.lapack.dpotrf(total.xx, lower=1)
     pivots = np.diag(factor) ** 2 > 8 * d * np.finfo(float).eps * np.diag(total.xx)
