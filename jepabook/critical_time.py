@@ -5,7 +5,7 @@ from scipy.optimize import brentq
 
 from jepabook import _validate, clock
 from jepabook._double_double import log_product
-from jepabook.dynamics import check_time, elapsed_time, fixed_point, log_start
+from jepabook.dynamics import _check_time, _elapsed_time, _log_start, fixed_point
 from jepabook.objectives import JEPA
 
 
@@ -38,8 +38,8 @@ def exact(objective, lam, rho, depth, epsilon, fraction=0.5):
     power = objective.saturation_power(depth)
     stop = power / depth * np.log(fraction)
     step = log_product((fraction, power), (rho, depth), (epsilon, -power)) / depth
-    time = elapsed_time(objective, depth, lam, rho, start, stop, step)
-    check_time(time, epsilon, "fraction", fraction, step)
+    time = _elapsed_time(objective, depth, lam, rho, start, stop, step)
+    _check_time(time, epsilon, "fraction", fraction, step)
     return time[()]
 
 
@@ -137,7 +137,7 @@ def _arguments(objective, lam, rho, depth, epsilon, fraction):
         epsilon=_validate.positive("epsilon", epsilon),
         fraction=_validate.open_unit("fraction", fraction),
     )
-    start = log_start(objective, epsilon, rho, depth)
+    start = _log_start(objective, epsilon, rho, depth)
     return depth, lam, rho, epsilon, fraction, start
 
 

@@ -51,7 +51,7 @@ def velocity(objective, w, lam, rho, depth):
         lam=_validate.positive("lam", lam),
         rho=_validate.positive("rho", rho),
     )
-    q, log_z = objective.growth_exponent(depth), log_saturation(objective, w, rho, depth)
+    q, log_z = objective.growth_exponent(depth), _log_saturation(objective, w, rho, depth)
     with np.errstate(all="ignore"):
         plain, grown = -lam * w**q * np.expm1(log_z), q * np.log(w)
         # in logarithms where a factor leaves float64 and the product need not
@@ -93,7 +93,7 @@ def fixed_point(objective, rho, depth):
     return size[()]
 
 
-def log_saturation(objective, w, rho, depth):
+def _log_saturation(objective, w, rho, depth):
     """log z with z = (w / w_inf)^s = (w^j / rho^L)^(1/L), accurate relative to itself.
 
     Arrays that broadcast; no checks. Zero exactly at the fixed point, negative below it.
@@ -136,13 +136,13 @@ def time_to_reach(objective, w, lam, rho, depth, epsilon):
         rho=_validate.positive("rho", rho),
         epsilon=_validate.positive("epsilon", epsilon),
     )
-    start = log_start(objective, epsilon, rho, depth)
-    stop = log_saturation(objective, w, rho, depth)
+    start = _log_start(objective, epsilon, rho, depth)
+    stop = _log_saturation(objective, w, rho, depth)
     reached = stop < 0
     step = objective.saturation_power(depth) / depth * log_product((w, 1), (epsilon, -1))
     stop, step = np.where(reached, stop, -1.0), np.where(reached, step, 0.0)
-    time = np.where(step != 0, elapsed_time(objective, depth, lam, rho, start, stop, step), 0.0)
-    check_time(time, epsilon, "w", w, step)
+    time = np.where(step != 0, _elapsed_time(objective, depth, lam, rho, start, stop, step), 0.0)
+    _check_time(time, epsilon, "w", w, step)
     return np.where(reached, time, np.inf)[()]
 
 
@@ -166,7 +166,7 @@ def trajectory(objective, t, lam, rho, depth, epsilon):
     log_z, rho = _log_saturation_at(objective, t, lam, rho, depth, epsilon)
     log_z += np.log(rho)
     log_z *= depth / objective.saturation_power(depth)
-    return size_of(log_z, "rho", rho)
+    return _size_of(log_z, "rho", rho)
 
 
 def relative_gap(objective, t, lam, rho, depth, epsilon):
@@ -178,7 +178,7 @@ def relative_gap(objective, t, lam, rho, depth, epsilon):
     return -np.expm1(depth / objective.saturation_power(depth) * log_z)[()]
 
 
-def elapsed_time(objective, depth, lam, rho, start, stop, step):
+def _elapsed_time(objective, depth, lam, rho, start, stop, step):
     """1 / (s lam rho^m) times the integral of z^(-m-1) / (1 - z) from z = e^start to e^stop.
 
     Parameters
@@ -203,7 +203,7 @@ def elapsed_time(objective, depth, lam, rho, start, stop, step):
         return elapsed / _power(objective, depth) / np.where(far, 1.0, lam)
 
 
-def check_time(time, epsilon, name, goal, step):
+def _check_time(time, epsilon, name, goal, step):
     """ValueError, naming the smaller of epsilon and the goal, where a time overflows float64."""
     allowed = "must be large enough for the time to fit in float64"
     finite = np.isfinite(time)
@@ -211,7 +211,7 @@ def check_time(time, epsilon, name, goal, step):
     _validate.where(name, goal, finite, allowed)
 
 
-def size_of(log_size, name, value):
+def _size_of(log_size, name, value):
     """e^log_size, 0 where it is below float64; ValueError naming an argument where it is above."""
     with np.errstate(over="ignore", under="ignore"):
         size = np.exp(log_size)
@@ -219,9 +219,9 @@ def size_of(log_size, name, value):
     return size[()]
 
 
-def log_start(objective, epsilon, rho, depth):
+def _log_start(objective, epsilon, rho, depth):
     """log z at w = epsilon, arrays that broadcast; ValueError unless below the fixed point."""
-    start = log_saturation(objective, epsilon, rho, depth)
+    start = _log_saturation(objective, epsilon, rho, depth)
     _validate.where(
         "epsilon", epsilon, start < 0, f"must lie in (0, fixed_point({objective}, rho, {depth}))"
     )
@@ -242,7 +242,7 @@ def _log_saturation_at(objective, t, lam, rho, depth, epsilon):
     _validate.broadcast(t=t, lam=lam, rho=rho, epsilon=epsilon)
     m = objective.slowdown(depth)
     epsilon, wide_rho = _validate.broadcast(epsilon=epsilon, rho=rho)
-    start = log_start(objective, epsilon, wide_rho, depth)
+    start = _log_start(objective, epsilon, wide_rho, depth)
     s, log_speed = _power(objective, depth), m * np.log(rho)
     # rho^m may leave float64 where its product with lam t does not
     far = np.abs(log_speed) > 600

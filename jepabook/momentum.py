@@ -20,7 +20,7 @@ from jepabook import _ode, _validate, clock
 from jepabook import critical_time as closed_form
 from jepabook._double_double import log_product
 from jepabook._path import follow
-from jepabook.dynamics import SIZE_FITS, log_saturation, log_start, size_of, time_to_reach
+from jepabook.dynamics import SIZE_FITS, _log_saturation, _log_start, _size_of, time_to_reach
 from jepabook.objectives import JEPA
 
 # Beyond these the rate no longer shows in float64, or in the unit of time alone.
@@ -68,7 +68,7 @@ def trajectory(t, lam, rho, depth, epsilon, target_rate, weight_decay=0.0, teach
         teacher=_validate.positive("teacher", epsilon if teacher is None else teacher),
     )
     size, target = follow(JEPA, t, lam, rho, depth, epsilon, decay, rate, teacher)
-    return size_of(size, "epsilon", epsilon), size_of(target, "teacher", teacher)
+    return _size_of(size, "epsilon", epsilon), _size_of(target, "teacher", teacher)
 
 
 def critical_time(lam, rho, depth, epsilon, target_rate, fraction=0.5, goal=None):
@@ -128,7 +128,7 @@ def _times(lam, rho, depth, epsilon, log_rate, fraction, goal):
         step = log_product((fraction, 1), (rho, depth), (epsilon, -1)) / depth
     else:
         stop, step = (
-            log_saturation(JEPA, goal, rho, depth),
+            _log_saturation(JEPA, goal, rho, depth),
             log_product((goal, 1), (epsilon, -1)) / depth,
         )
         _validate.where("goal", goal, stop < 0, "must lie below rho^depth")
@@ -137,7 +137,7 @@ def _times(lam, rho, depth, epsilon, log_rate, fraction, goal):
         jepa = closed_form.exact(JEPA, lam, rho, depth, epsilon, fraction)
     else:
         jepa = time_to_reach(JEPA, goal, lam, rho, depth, epsilon)
-    m, start = JEPA.slowdown(depth), log_saturation(JEPA, epsilon, rho, depth)
+    m, start = JEPA.slowdown(depth), _log_saturation(JEPA, epsilon, rho, depth)
     log_speed = np.log(lam) + m * np.log(rho)
     # lam rho^m theta of JEPA; its largest term is taken out, for it may leave float64
     unit = np.log(clock.difference(m, start, stop, step, m * start)) - m * start
@@ -277,7 +277,7 @@ def fast_delay(rho, depth, epsilon, target_rate, fraction=0.5):
         target_rate=_validate.positive("target_rate", target_rate),
         fraction=_validate.open_unit("fraction", fraction),
     )
-    start = log_start(JEPA, epsilon, rho, depth)
+    start = _log_start(JEPA, epsilon, rho, depth)
     away = start - np.log(-np.expm1(start))
     goal = np.log(fraction) / depth
     with np.errstate(over="ignore", under="ignore"):
@@ -321,7 +321,7 @@ def slow_trajectory(t, rho, depth, epsilon, target_rate):
             np.log(np.exp(start - passed) - np.expm1(-passed)),
         )
     log_size = depth * np.log(rho)
-    size, target = (size_of(log_size + depth * n * log_y, "rho", rho) for n in (depth, depth + 1))
+    size, target = (_size_of(log_size + depth * n * log_y, "rho", rho) for n in (depth, depth + 1))
     return size, target
 
 
@@ -356,7 +356,7 @@ def _log_slow_start(rho, depth, epsilon):
     """log y_0, y_0 = (gain / rho)^(1/(L + 1)); ValueError unless below 0."""
     epsilon = _validate.positive("epsilon", epsilon)
     epsilon, rho = _validate.broadcast(epsilon=epsilon, rho=rho)
-    return log_start(JEPA, epsilon, rho, depth) / (depth + 1)
+    return _log_start(JEPA, epsilon, rho, depth) / (depth + 1)
 
 
 def behind_teacher(lam, rho, teacher):

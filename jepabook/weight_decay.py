@@ -13,7 +13,7 @@ from scipy.optimize.elementwise import find_root
 
 from jepabook import _validate
 from jepabook._path import follow
-from jepabook.dynamics import fixed_point, log_saturation, size_of
+from jepabook.dynamics import _log_saturation, _size_of, fixed_point
 
 _DECAY_FITS = "must be small enough for the decay to fit in float64"
 
@@ -98,7 +98,7 @@ def fixed_points(objective, lam, rho, depth, weight_decay):
             log_share / m,
             -np.log1p(1 / m),
         )
-        low = size_of(power * (np.log(rho) + small), "rho", rho)
+        low = _size_of(power * (np.log(rho) + small), "rho", rho)
     with np.errstate(under="ignore"):
         high = top * np.exp(power * np.log1p(-np.exp(gap)))
     low, high = np.where(none, 0.0, low), np.where(none, top, high)
@@ -136,7 +136,7 @@ def greatest_decay(objective, lam, rho, depth, epsilon):
         rho=_validate.positive("rho", rho),
         epsilon=_validate.positive("epsilon", epsilon),
     )
-    m, log_z = objective.slowdown(depth), log_saturation(objective, epsilon, rho, depth)
+    m, log_z = objective.slowdown(depth), _log_saturation(objective, epsilon, rho, depth)
     below = log_z < (-np.log1p(1 / m) if m else -np.inf)
     log_gap = np.log(-np.expm1(np.where(below, log_z, -1.0)))
     at_start = _product(lam, epsilon, objective.growth_exponent(depth) - 1, log_gap)
@@ -202,4 +202,4 @@ def trajectory(objective, t, lam, rho, depth, epsilon, weight_decay):
         weight_decay=_validate.non_negative("weight_decay", weight_decay),
     )
     (log_size,) = follow(objective, t, lam, rho, depth, epsilon, decay)
-    return size_of(log_size, "epsilon", epsilon)
+    return _size_of(log_size, "epsilon", epsilon)

@@ -164,9 +164,6 @@ LEFT_OUT = (
     "vision.images.convert",
     "vision.images.opened",
     "vision.runs",
-    "dynamics.elapsed_clock",
-    "dynamics.elapsed_time",
-    "dynamics.log_",
 )
 
 

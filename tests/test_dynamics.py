@@ -655,7 +655,7 @@ def mutate_fixed_point(monkeypatch):
         power = objective.saturation_power(depth)
         return log_product((w, power), (rho, -depth - 1)) / depth
 
-    monkeypatch.setattr(dynamics, "log_saturation", wrong)
+    monkeypatch.setattr(dynamics, "_log_saturation", wrong)
 
 
 def mutate_exact_logarithm(monkeypatch):
@@ -664,7 +664,7 @@ def mutate_exact_logarithm(monkeypatch):
     def plain(objective, w, rho, depth):
         return objective.saturation_power(depth) / depth * np.log(w) - np.log(rho)
 
-    monkeypatch.setattr(dynamics, "log_saturation", plain)
+    monkeypatch.setattr(dynamics, "_log_saturation", plain)
 
 
 def mutate_clock_factor(monkeypatch):
