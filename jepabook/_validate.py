@@ -15,7 +15,7 @@ MOST = 10**9  # of anything that is counted: beyond it a loop would not end in d
 MOST_STEPS = 10**8  # of a training
 MOST_LAYERS = 10**4  # of a network: the clock of so deep a one takes a second
 MOST_TERMS = 2 * MOST_LAYERS  # powers that are summed one by one: so many has the deepest
-SEEDS = 2**63  # what NumPy's and torch's generators both take
+SEEDS = 2**64  # what NumPy's and torch's generators both take
 TEMPORARIES = 16  # arrays of the shape of the answer that a formula holds at a time, or more
 MOST_WIDTH = 10**5  # of matrices
 MOST_AXES = 64  # of an array
@@ -64,7 +64,7 @@ def layers(name, value, least=1):
 
 
 def seed(value, name="seed"):
-    """Return a seed of random numbers as an int; ValueError unless 0 <= seed < 2^63."""
+    """Return a seed of random numbers as an int; ValueError unless 0 <= seed < 2^64."""
     return integer(name, value, least=0, most=SEEDS - 1)
 
 
@@ -135,7 +135,9 @@ def real(name, value, kinds="fiu"):
     except Exception as error:  # what makes an array of itself may raise anything
         wanted = "be numbers" if "c" in kinds else "be real numbers"
         reason = error if isinstance(error, _Refused) else wanted
-        raise ValueError(f"{name} must {reason}, got {one_line(value)}") from None
+        plain = isinstance(value, np.ndarray) and not _masked(value)
+        got = f"an array of {value.dtype}" if plain else one_line(value)
+        raise ValueError(f"{name} must {reason}, got {got}") from None
     return as_array
 
 

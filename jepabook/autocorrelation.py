@@ -265,7 +265,7 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
         (a, b), (_, d) = long_run_covariance(power, gamma)
     # along y = log(w / w_inf): smooth on the scale of 1, so that pieces of 1/2 are exact
     s, m = objective.saturation_power(depth) / depth, objective.slowdown(depth)
-    start, stop = dynamics.log_saturation(objective, epsilon, rho, depth) / s, np.log(0.5)
+    start, stop = dynamics._log_saturation(objective, epsilon, rho, depth) / s, np.log(0.5)
     edges = np.linspace(start, stop, int(2 * (stop - start)) + 2)
     nodes, weights = np.polynomial.legendre.leggauss(16)
     half = np.diff(edges)[:, None] / 2
@@ -274,7 +274,7 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
     spread = a - 2 * rho * z * b + (rho * z) ** 2 * d
     integrand = spread / relative_lam**2 / gap**3 * half * weights
     log_variance = logsumexp(-s * m * y, b=integrand) - m * np.log(rho) - np.log(lam)
-    return float(dynamics.size_of((log_variance - np.log(frames)) / 2, "frames", frames))
+    return float(dynamics._size_of((log_variance - np.log(frames)) / 2, "frames", frames))
 
 
 def _process(power, gamma, count):

@@ -114,7 +114,7 @@ def train(
         state = checkpoints.resume(checkpoint, state, identity, record_at)
         try:
             source.restore(state["source"])
-        except (RuntimeError, TypeError):
+        except ValueError:
             raise ValueError(
                 f"checkpoint {checkpoint} is damaged: its 'source' is no generator's state"
             ) from None

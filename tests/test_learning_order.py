@@ -171,7 +171,7 @@ SIZES = np.array([[1.0], [3.0]])
         ("half_times", (0, SIZES), "times must have shape (2,), got ()"),
         ("half_times", ([1, 0], SIZES), "times must increase, got 0.0 at index (1,)"),
         ("half_times", ([0, np.inf], SIZES), "times must be finite, got inf at index (1,)"),
-        ("half_times", ([0, 1], SIZES > 0), "sizes must be real numbers, got array([[ True], [ T"),
+        ("half_times", ([0, 1], SIZES > 0), "sizes must be real numbers, got an array of bool"),
         ("doubling_times", ([0, 0], SIZES), "times must increase, got 0.0 at index (1,)"),
         ("doubling_times", ([0, 1], "ab"), "sizes must be real numbers, got 'ab'"),
         ("first_crossing", ([0, 1], SIZES, [1, 2, 3]), "goal must have shape (1,), got (3,)"),
