@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from browsing import until
 from matplotlib.colors import to_rgb
 from scipy.integrate import quad
 
@@ -491,7 +492,7 @@ def test_the_address_holds_the_state(visit):
     other.get_by_role("button", name="λ varies").click()
     assert len(check(other)["lam"]) == 5
     other.go_back()
-    other.wait_for_function("document.querySelectorAll('.explorer-feature').length === 2")
+    until(other, "document.querySelectorAll('.explorer-feature').length === 2")
     assert check(other) == check(page)
 
 
@@ -536,9 +537,11 @@ def test_a_number_out_of_range_is_refused_and_said(visit):
 def test_the_words_are_announced_when_the_sliders_rest(visit):
     page = visit()
     page.locator("#explorer-L").press("ArrowRight")
-    page.wait_for_function(
+    until(
+        page,
         "() => document.querySelector('#explorer-said').textContent"
-        " === [...document.querySelectorAll('#explorer-words p')].map(p => p.textContent).join(' ')"
+        " === [...document.querySelectorAll('#explorer-words p')]"
+        ".map(p => p.textContent).join(' ')",
     )
     assert page.locator("#explorer-said").get_attribute("role") == "status"
 
@@ -614,7 +617,7 @@ def test_works_from_a_file_with_no_server(site, browser):
     page.goto((ROOT / "_build" / "html" / "book" / "explorer.html").as_uri() + view(L=3))
     page.locator("#explorer-L").press("ArrowRight")
     assert check(page)["L"] == 4
-    page.wait_for_function("location.hash.startsWith('#L=4&')")
+    until(page, "location.hash.startsWith('#L=4&')")
     page.get_by_role("button", name="λ varies").click()
     assert len(check(page)["lam"]) == 5
     context.close()

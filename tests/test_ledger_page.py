@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+from browsing import until
 
 from jepabook import claims
 from jepabook.claims import pages
@@ -97,7 +98,7 @@ def test_filters_show_what_they_say_and_the_address_holds_them(visit, wanted):
     again = visit("#" + page.url.partition("#")[2])
     assert shown(again) == expected and said(again) == said(page)
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function("!location.hash")
+    until(page, "!location.hash")
     assert shown(page) == ids()
 
 
@@ -134,8 +135,9 @@ def test_a_row_that_the_address_names_is_shown_whatever_the_filters_say(visit):
     choose(page, kind="ours")
     assert "eq-77" not in shown(page)
     page.evaluate("location.hash = 'eq-77'")
-    page.wait_for_function(
-        "document.querySelector('#ledger-filters').textContent.includes('and the one that the')"
+    until(
+        page,
+        "document.querySelector('#ledger-filters').textContent.includes('and the one that the')",
     )
     assert shown(page) == ["eq-77", *ids(kind="ours")]
     box = page.locator("#eq-77").bounding_box()
@@ -168,7 +170,7 @@ def test_by_keyboard_alone(visit):
     assert shown(page) == ids(verdict="fails as printed")
     page.locator("#ledger-filters [type=reset]").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("!location.hash")
+    until(page, "!location.hash")
     assert shown(page) == ids()
     labels = page.locator("#ledger-filters :is(select, input)").evaluate_all(
         "all => all.map(one => one.labels[0].firstChild.textContent.trim())"
@@ -192,9 +194,7 @@ def test_rows_out_of_sight_are_not_laid_out_and_what_is_said_has_most_of_the_row
     laid_out = "row.cells[0].firstElementChild.checkVisibility({contentVisibilityAuto: true})"
     last = page.locator("table:has(td [id]) tbody tr").last
     assert not last.evaluate(f"row => {laid_out}")
-    page.wait_for_function(
-        f"row => {{ row.scrollIntoView(); return {laid_out}; }}", arg=last.element_handle()
-    )
+    until(page, f"row => {{ row.scrollIntoView(); return {laid_out}; }}", last.element_handle())
     assert last.evaluate("row => row.cells[2].offsetWidth / row.offsetWidth") > 0.6
     assert len(page.get_by_role("row").all()) > len(BOOK)
 

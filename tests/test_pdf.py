@@ -1,6 +1,7 @@
 """The book as PDF: a little book printed here, and the whole one where `make pdf` has left it."""
 
 import re
+import unicodedata
 
 import pytest
 from pypdf import PdfReader
@@ -55,7 +56,8 @@ def printed(browser, folder, out):
 
 
 def texts(reader):
-    return [page.extract_text() for page in reader.pages]
+    """What stands on each page. A font may have one letter for two, such as fi: they are undone."""
+    return [unicodedata.normalize("NFKC", page.extract_text()) for page in reader.pages]
 
 
 def outline(reader):
@@ -74,7 +76,7 @@ def outline(reader):
 def told_in_the_contents(reader):
     """(heading, page) for each line of the contents, in order, but those that end in a formula."""
     last = min(number for name, number in pdf.numbers(reader).items() if name != "contents")
-    lines = "\n".join(page.extract_text() for page in reader.pages[1 : last - 1]).splitlines()
+    lines = "\n".join(texts(reader)[1 : last - 1]).splitlines()
     found = [re.fullmatch(r"(.*?\S) ?(\d+)", line) for line in lines]
     told = [(match[1], int(match[2])) for match in found if match]
     return [(heading, page) for heading, page in told if re.search(r"\w{3}", heading)]
