@@ -150,7 +150,7 @@ def _spectra(width, seed):
     found = {}
     for gamma in GAMMAS:
         world = RandomMasks(
-            gaussian_dictionary(width, width, [110, seed]), sparse_power(width, gamma), 0.0, 0.5
+            gaussian_dictionary(width, width, _rng(seed)), sparse_power(width, gamma), 0.0, 0.5
         )
         values = np.linalg.eigvalsh(world.covariances()[1]) / 0.25
         found[gamma] = values[-round(gamma * width) :], values[: -round(gamma * width)]
@@ -435,7 +435,7 @@ def _two_regions(first, second):
 def _growth(objective, covariance, patterns, f, gain, depth):
     """d|W u|^2/dt of the patterns at an aligned start of full matrices."""
     xx, yx, _ = masked_covariances(covariance, f)
-    weights = matrix_flow.aligned_weights(objective, depth, len(xx), gain**depth, [110, 4])
+    weights = matrix_flow.aligned_weights(objective, depth, len(xx), gain**depth, _rng(4))
     velocity = -matrix_flow.gradient(objective, weights, xx, yx)
     encoder = matrix_flow.encoder(weights)
     moving = encoder_velocity(weights, velocity)

@@ -411,7 +411,10 @@ def pixel_limit(power, noise):
 def _world(make, width, gamma):
     """Masked data with a square dictionary, f = 1/3, noise 0.3."""
     world = RandomMasks(
-        make(width, width, [10, width]), sparse_power(width, gamma), 0.3, visible=1 / 3
+        make(width, width, np.random.default_rng([10, width])),
+        sparse_power(width, gamma),
+        0.3,
+        visible=1 / 3,
     )
     return world, world.covariances()[:2]
 
