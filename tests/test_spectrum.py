@@ -246,7 +246,7 @@ def test_npy_files_give_the_same_and_are_not_read_at_once(tmp_path, order):
         np.save(path, np.asarray(array.reshape(-1, 2, 3), dtype="f4", order=order))
     same(estimate(*paths), WHOLE, 1e-13)
     same(estimate(np.load(paths[0], mmap_mode="r"), Y), WHOLE, 1e-13)
-    assert isinstance(sources.Pairs(*paths).x, np.memmap)
+    assert isinstance(sources.Pairs(*paths).x.base, np.memmap)
 
 
 def batches(sizes, change=np.asarray):
