@@ -14,7 +14,7 @@ from jepabook import _layers, _ode, _validate
 
 def product(layers):
     """The right-to-left product W_n ... W_1 of an array of layers (n, ..., d, d)."""
-    layers = _validate.finite("layers", layers)
+    layers = _entries("layers", layers)
     if layers.ndim < 3 or layers.shape[-1] != layers.shape[-2]:
         raise ValueError(f"layers must have shape (n, ..., d, d), got {layers.shape}")
     return reduce(lambda right, left: left @ right, layers, np.eye(layers.shape[-1]))
@@ -43,6 +43,8 @@ def gradient(objective, weights, sigma_xx, sigma_yx):
     sigma_xx, sigma_yx : arrays (d, d)
         E[x x'] and E[y x'].
 
+    All of numbers, or arrays of objects that can be added and multiplied, such as symbols.
+
     Returns
     -------
     ndarray (L + 1, ..., d, d)
@@ -53,7 +55,7 @@ def gradient(objective, weights, sigma_xx, sigma_yx):
 
 def _weights(weights):
     """Weights (L + 1, ..., d, d) of a network, L >= 1, as a float64 array; or ValueError."""
-    weights = _validate.finite("weights", weights)
+    weights = _entries("weights", weights)
     shape = weights.shape
     if weights.ndim < 3 or len(weights) < 2 or shape[-1] != shape[-2] or not weights.size:
         raise ValueError(f"weights must have shape (L + 1, ..., d, d) with L > 0, got {shape}")
@@ -62,8 +64,17 @@ def _weights(weights):
 
 def _fitting(weights, sigma_xx, sigma_yx):
     """The three as arrays that fit each other, or ValueError."""
-    weights, known = _weights(weights), {"sigma_xx": sigma_xx, "sigma_yx": sigma_yx}
-    return weights, *_validate.squares(weights.shape[-1], **known)
+    weights = _weights(weights)
+    shape = weights.shape[-1:] * 2
+    known = (("sigma_xx", sigma_xx), ("sigma_yx", sigma_yx))
+    return weights, *(_validate.shaped(name, value, shape, _entries) for name, value in known)
+
+
+def _entries(name, value):
+    """`_validate.finite`, but for arrays of objects: symbols, or exact numbers."""
+    if type(value) is np.ndarray and value.dtype == object:
+        return value
+    return _validate.finite(name, value)
 
 
 def aligned_weights(objective, depth, width, epsilon, seed, signs=1.0):
