@@ -69,9 +69,11 @@ def seed(value, name="seed"):
 
 
 def generator(value, name="seed"):
-    """The NumPy Generator of a seed; a Generator is returned as it is."""
+    """The NumPy Generator of a seed, or of a sequence of them; a Generator is taken as it is."""
     if isinstance(value, np.random.Generator):
         return value
+    if isinstance(value, (list, tuple)) and value:
+        return np.random.default_rng([seed(part, name) for part in value])
     return np.random.default_rng(seed(value, name))
 
 

@@ -131,7 +131,7 @@ NUMBERS_OF_ALL_KINDS = NOT_A_NUMBER | {
 }
 #: Where a value above is right, by argument.
 RIGHT = {
-    "*.seed": {f"int {2**63}"},
+    "*.seed": {f"int {2**63}", "list [2]"},
     "learning_order.*.sizes": NOT_A_NUMBER,
     "learning_order.first_crossing.goal": NOT_A_NUMBER,
     "learning_order.mean_interval.values": NOT_A_NUMBER,
