@@ -6,6 +6,7 @@ import pkgutil
 import re
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -240,15 +241,12 @@ def test_malformed_claim_is_refused(changes, name):
 
 
 def test_duplicate_id_is_refused():
-    class Module:
-        __name__ = __name__
-
     def twice():
         return 1
 
     for _ in range(2):
         twice = claim("new:twice", **entry())(twice)
-    module = Module()
+    module = ModuleType(__name__)
     module.twice = twice
     with pytest.raises(ValueError, match="new:twice"):
         collect([module])
