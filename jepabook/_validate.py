@@ -83,6 +83,15 @@ def objective(value, name="objective"):
         raise ValueError(f"{name} must be jepabook.JEPA or jepabook.MAE, got {one_line(value)}")
 
 
+def objectives(value, runs=1):
+    """A list, tuple or array of objectives as a tuple; one objective as often as there are runs."""
+    several = isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) == 1
+    many = tuple(value) if several else (value,) * runs
+    for one in many:
+        objective(one, "objectives")
+    return many
+
+
 def instance(name, value, kind):
     """Return `value` if it is an instance of the class `kind`, or raise ValueError."""
     if not isinstance(value, kind):

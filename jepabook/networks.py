@@ -113,10 +113,7 @@ def settings(
     runs, decoder_depth = like.shape[1], _validate.integer("decoder_depth", decoder_depth)
     if decoder_depth >= len(like):
         raise ValueError(f"decoder_depth must be below {len(like)} layers, got {decoder_depth}")
-    several = isinstance(objectives, (list, tuple))
-    many = tuple(objectives) if several else (objectives,) * runs
-    for objective in many:
-        _validate.objective(objective, "objectives")
+    many = _validate.objectives(objectives, runs)
     if len(many) != runs:
         raise ValueError(f"objectives must be one or {runs}, got {len(many)}")
 

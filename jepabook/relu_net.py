@@ -70,9 +70,7 @@ def train(weights, objectives, bend, source, learning_rate, steps, record_at, pr
     _validate.where("record_at", record_at, np.diff(record_at, prepend=-1) > 0, "must increase")
     _validate.memory("record_at", len(record_at), 8 * len(record_at) * runs * width)
     _tensors.finite("probe", probe, (width, "n"))
-    objectives = objectives if isinstance(objectives, (list, tuple)) else (objectives,)
-    for objective in objectives:
-        _validate.objective(objective, "objectives")
+    objectives = _validate.objectives(objectives)
     if len(weights) < 2 or len(objectives) != runs:
         raise ValueError(f"objectives must be {runs}, one a network, got {len(objectives)}")
     rate = _validate.number("learning_rate", learning_rate, _validate.positive)
