@@ -3,6 +3,7 @@
 Nothing but the standard library is imported here, for `begin` comes before all other imports.
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -14,6 +15,14 @@ FAILED, CLOSED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: stops a command as Ctrl-C does."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A command's arguments: what is wrong with them is one line, and the usage is for --help."""
+
+    def error(self, message):
+        _tell(f"{self.prog}: error: {message}")
+        self.exit(FAILED)
 
 
 def begin():
@@ -45,15 +54,17 @@ def torchrun(name, default):
     return int(os.environ.get(name, default)) if "TORCHELASTIC_RUN_ID" in os.environ else default
 
 
-def status(program, work, stopped=""):
+def status(parser, work, arguments=None, stopped=""):
     """Do a command's work and return its exit status; what went wrong is told in one line.
 
     Parameters
     ----------
-    program : str
-        How errors name the command.
+    parser : Parser
+        Its `prog` is how errors name the command.
     work : callable
-        Returns an exit status, None for 0.
+        Takes what was parsed, and returns an exit status, None for 0.
+    arguments : list of str, optional
+        As the shell would give them; None: as it gave them.
     stopped : str
         What there is to say of an interrupted command.
 
@@ -70,7 +81,7 @@ def status(program, work, stopped=""):
     try:
         with _stoppable():
             try:
-                found = work() or 0
+                found = _done(parser, work, arguments)
                 if sys.stdout:
                     sys.stdout.flush()
                 return found
@@ -79,19 +90,28 @@ def status(program, work, stopped=""):
                 return CLOSED
             except (ValueError, OSError) as error:
                 _close_output()
-                _tell(f"{program}: error: {error}", error)
+                _tell(f"{parser.prog}: error: {error}", error)
                 return FAILED
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
                 what = str(error) or "no more is to be had"
-                _tell(f"{program}: error: there must be more free memory: {what}", error)
+                _tell(f"{parser.prog}: error: there must be more free memory: {what}", error)
                 return FAILED
     except KeyboardInterrupt as error:
         by_user = not isinstance(error, Terminated)
         word = "interrupted" if by_user else "terminated"
         _tell(f"{word}: {stopped}" if stopped else word, error)
         return INTERRUPTED if by_user else TERMINATED
+
+
+def _done(parser, work, arguments):
+    """The status with which the work ends, or the parser, where it is asked for help or refuses."""
+    try:
+        options = parser.parse_args(arguments)
+    except SystemExit as end:
+        return end.code or 0
+    return work(options) or 0
 
 
 @contextmanager
@@ -173,7 +193,7 @@ def _end(number, frame):
         os._exit(INTERRUPTED if by_user else TERMINATED)
 
 
-def _tell(text, error):
+def _tell(text, error=None):
     """One line on standard error.
 
     What all processes of a machine meet, only the first one tells; an error can say that it is to

@@ -24,7 +24,7 @@ import numpy as np
 
 from jepabook import __version__, _memory, _validate
 from jepabook import _files as files
-from jepabook._command import status
+from jepabook._command import Parser, status
 
 FACTS, NUMBER = "facts", "format"
 FORMAT = 1  # files that were written before there was a number are read as well
@@ -147,9 +147,8 @@ def result(name):
 def script(about, main):
     """Run a script that takes no arguments, and end; ``--help`` prints `about`."""
     layout = argparse.RawDescriptionHelpFormatter
-    argparse.ArgumentParser(description=about, formatter_class=layout).parse_args()
-    program = " ".join(["python", *_command()])
-    sys.exit(status(program, main, "the same command goes on from here"))
+    parser = Parser(" ".join(["python", *_program()]), description=about, formatter_class=layout)
+    sys.exit(status(parser, lambda _: main(), stopped="the same command goes on from here"))
 
 
 def digest(*arrays):
@@ -220,10 +219,14 @@ def _version(name):
 
 
 def _command():
-    """The running program's name and arguments, a module as ``-m name``, without folders."""
+    """The running program's name and arguments, without folders."""
+    return [*_program(), *(re.sub(r"(?:^|(?<=[=:,]))[/~]\S*/", "", word) for word in sys.argv[1:])]
+
+
+def _program():
+    """The running program's name, a module as ``-m name``, without folders."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
-    program = ["-m", module.name.removesuffix(".__main__")] if module else [Path(sys.argv[0]).name]
-    return [*program, *(re.sub(r"(?:^|(?<=[=:,]))[/~]\S*/", "", word) for word in sys.argv[1:])]
+    return ["-m", module.name.removesuffix(".__main__")] if module else [Path(sys.argv[0]).name]
 
 
 def _json(facts):

@@ -1,11 +1,13 @@
 """How the commands end, whatever stops them: one line, a status, and no process left."""
 
 import errno
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import commands
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 from jepabook import _command
 
 ROOT = commands.ROOT
+PARSER = _command.Parser("python -m p")
 ENDS = {
     "done": (lambda: None, 0, ""),
     "a status": (lambda: 7, 7, ""),
@@ -45,22 +48,55 @@ ENDS = {
 def test_whatever_ends_a_command_is_told_in_one_line(capsys, name):
     end, status, told = ENDS[name]
 
-    def work():
+    def work(_):
         if isinstance(end, BaseException):
             raise end
         return end()
 
-    assert _command.status("python -m p", work, "go on") == status
+    assert _command.status(PARSER, work, [], "go on") == status
     err = capsys.readouterr().err
     assert err.startswith(told) and err.count("\n") == bool(told)
 
 
 def test_a_fault_of_the_program_is_not_hidden():
-    def work():
+    def work(_):
         raise RuntimeError("a fault")
 
     with pytest.raises(RuntimeError, match="a fault"):
-        _command.status("python -m p", work)
+        _command.status(PARSER, work, [])
+
+
+SOURCES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for folder in ("jepabook", "results", "tools")
+    for path in ROOT.glob(f"{folder}/**/*.py")
+    if path != Path(_command.__file__)
+}
+WITH_ARGUMENTS = [
+    name for name, text in SOURCES.items() if "Parser(" in text and "\ndef main(" in text
+]
+
+
+@pytest.mark.parametrize("word", ["--no\nsuch", "--help"])
+@pytest.mark.parametrize("path", WITH_ARGUMENTS)
+def test_wrong_arguments_of_any_command_are_one_line_and_the_usage_is_for_help(
+    monkeypatch, capsys, path, word
+):
+    module = path.removesuffix(".py").replace("/", ".")
+    program = f"python -m {module.removesuffix('.__main__')}"
+    monkeypatch.setattr(sys, "argv", [program, word])
+    with pytest.raises(SystemExit) as end:
+        sys.exit(importlib.import_module(module).main())
+    told = capsys.readouterr()
+    if word == "--help":
+        assert (end.value.code, told.err) == (0, "") and told.out.startswith(f"usage: {program} ")
+    else:
+        assert (end.value.code, told.out, told.err.count("\n")) == (2, "", 1)
+        assert told.err.startswith(f"{program}: error: ")
+
+
+def test_no_command_has_a_parser_of_its_own():
+    assert not [path for path, text in SOURCES.items() if "ArgumentParser" in text]
 
 
 @pytest.mark.parametrize(
@@ -72,12 +108,12 @@ def test_a_fault_of_the_program_is_not_hidden():
     ],
 )
 def test_of_several_processes_the_first_one_tells(capsys, monkeypatch, rank, error, lines):
-    def work():
+    def work(_):
         raise error
 
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("LOCAL_RANK", rank)
-    _command.status("python -m p", work)
+    _command.status(PARSER, work, [])
     assert capsys.readouterr().err.count("\n") == lines
 
 
@@ -97,9 +133,9 @@ def started(program, *arguments, folder=ROOT, path=(), **options):
 PROGRAM = """
 import sys, time
 from jepabook import _command
-def work():
+def work(_):
     {work}
-sys.exit(_command.status("python -m p", work, "go on"))
+sys.exit(_command.status(_command.Parser("python -m p"), work, [], "go on"))
 """
 
 
@@ -179,11 +215,11 @@ from jepabook import _command
 def work(path):
     open(path + str(os.getpid()), "w").close()
     time.sleep(60)
-def main():
+def main(_):
     with _command.workers(2) as pool:
         list(pool.map(work, [sys.argv[1]] * 2))
 if __name__ == "__main__":
-    sys.exit(_command.status("python -m p", main))
+    sys.exit(_command.status(_command.Parser("python -m p"), main, []))
 """
 
 

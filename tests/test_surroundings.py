@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tools import book, notebooks, stages, surroundings
+from tools import aarch64, book, notebooks, portable, stages, surroundings
 from tools.notebooks import ROOT
 
 LEFT = {
@@ -121,7 +121,7 @@ def test_every_python_of_the_makefile_is_started_in_it():
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "", "two", "1.5", "²"])
-@pytest.mark.parametrize("module", [book, notebooks, stages])
+@pytest.mark.parametrize("module", [aarch64, book, notebooks, portable, stages])
 def test_a_number_of_jobs_that_is_none_is_refused(monkeypatch, capsys, module, word):
     """No job at a time would wait for ever."""
     what = ["site"] if module is book else []

@@ -6,14 +6,14 @@ of the theory run, and the chapters that need no PyTorch, against their outputs.
 kept in `book/aarch64.json`, from which the page on reproducibility has its table.
 """
 
-import argparse
 import os
 import subprocess
 import sys
 import time
 from dataclasses import asdict
 
-from tools import lock, measured, provenance, stages, status
+from jepabook._command import Parser
+from tools import lock, measured, provenance, stages, status, surroundings
 from tools.notebooks import ROOT
 
 SYSTEM = ROOT / "_build" / "aarch64" / "system"
@@ -94,9 +94,11 @@ def run(jobs: int) -> list[stages.Outcome]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run the theory on an emulated ARM processor.")
+    parser = Parser(
+        "python -m tools.aarch64", description="Run the theory on an emulated ARM processor."
+    )
     parser.add_argument("--uv", default="uv", help="the command uv")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     options = parser.parse_args()
     try:
         prepare(options.uv)

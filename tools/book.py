@@ -5,7 +5,6 @@ read. A site exists in `_build/html` only after a build without one warning; `_b
 beside it says which sources it was made from.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from jepabook._command import Parser
 from tools import measured, passive, provenance, surroundings
 from tools.notebooks import (
     ANSI,
@@ -194,7 +194,7 @@ def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Build the static site into _build/html.")
+    parser = Parser("python -m tools.book", description="Build the static site into _build/html.")
     parser.add_argument("what", choices=("book", "site"), help="run the notebooks first, or not")
     parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     arguments = parser.parse_args()

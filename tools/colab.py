@@ -5,7 +5,6 @@ button of `book/_ext/repairs.py` leads there. While `_config.yml` names no repos
 buttons and no copies, which is no error: the workflow then publishes the site alone.
 """
 
-import argparse
 import re
 import shutil
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from jepabook._command import Parser
 from tools.notebooks import ROOT, in_toc, read, write
 
 BRANCH = "colab"
@@ -75,7 +75,7 @@ def make_copies(root: Path = ROOT) -> Path | None:
 
 
 def main() -> int:
-    argparse.ArgumentParser(description="Copy the notebooks for Colab.").parse_args()
+    Parser("python -m tools.colab", description="Copy the notebooks for Colab.").parse_args()
     try:
         copies = make_copies(ROOT)
     except (ValueError, OSError) as error:

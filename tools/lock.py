@@ -5,7 +5,6 @@
 is supported finds a wheel of everything.
 """
 
-import argparse
 import os
 import re
 import subprocess
@@ -15,6 +14,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jepabook._command import Parser
 from tools.notebooks import ROOT
 
 LOCK = ROOT / "lock"
@@ -157,7 +157,7 @@ def check_wheels(uv: str, file: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Write lock/ from pyproject.toml.")
+    parser = Parser("python -m tools.lock", description="Write lock/ from pyproject.toml.")
     parser.add_argument("--uv", default="uv", help="the command uv")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     options = parser.parse_args()

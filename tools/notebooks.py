@@ -5,7 +5,6 @@
 nothing left in the file that would change on the next run.
 """
 
-import argparse
 import asyncio
 import copy
 import os
@@ -25,6 +24,7 @@ from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from jepabook._command import Parser
 from tools import measured, surroundings
 from tools.surroundings import ROOT
 
@@ -263,7 +263,9 @@ def run_all(paths: list[Path], jobs: int) -> list[Run]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run notebooks in place, from scratch.")
+    parser = Parser(
+        "python -m tools.notebooks", description="Run notebooks in place, from scratch."
+    )
     parser.add_argument("paths", nargs="*", type=Path, help="default: all that _toc.yml lists")
     parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     arguments = parser.parse_args()

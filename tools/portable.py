@@ -9,7 +9,6 @@ The outcomes are kept in `book/portable.json`, for the page on reproducibility, 
 combination is run again.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
+from jepabook._command import Parser
 from tools import measured, provenance, stages, status, surroundings
 from tools.stages import Outcome
 from tools.surroundings import ROOT
@@ -211,7 +211,9 @@ def skipped(outcome: Outcome) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run under other arithmetic, then tell of all.")
+    parser = Parser(
+        "python -m tools.portable", description="Run under other arithmetic, then tell of all."
+    )
     parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     names = {one.name: one for one in COMBINATIONS}
     parser.add_argument("--only", action="append", choices=names, help="one of the combinations")

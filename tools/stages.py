@@ -5,7 +5,6 @@ counts as one check. A stage passed if its program ended well and, of its tests,
 and none failed; how it ended otherwise is told. The last line is for machines.
 """
 
-import argparse
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from jepabook._command import Parser
 from tools import measured, surroundings
 from tools.surroundings import ROOT
 
@@ -221,7 +221,9 @@ def status(outcomes: Sequence[Outcome]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run the stages of make test, then tell of all.")
+    parser = Parser(
+        "python -m tools.stages", description="Run the stages of make test, then tell of all."
+    )
     parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
     parser.add_argument("--quick", action="store_true", help="those of make check")
     arguments = parser.parse_args()

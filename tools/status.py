@@ -5,7 +5,6 @@ a number that is not in the file appears as "not measured yet". The ledger's cou
 the package when the page is built.
 """
 
-import argparse
 import datetime
 import os
 import platform
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from jepabook._command import Parser
 from tools import measured, provenance
 from tools.notebooks import ROOT
 from tools.stages import duration, test_round
@@ -223,8 +223,9 @@ PARTS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=f"Collect what make book and make test measured into {FILE.as_posix()}."
+    parser = Parser(
+        "python -m tools.status",
+        description=f"Collect what make book and make test measured into {FILE.as_posix()}.",
     )
     parser.parse_args()
     facts = collect(ROOT)

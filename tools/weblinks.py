@@ -4,7 +4,6 @@ A link is dead if its site says that the page is gone, or if nothing answers how
 asked. A site that answers, but refuses a program, leaves the question open.
 """
 
-import argparse
 import re
 import sys
 import time
@@ -17,6 +16,7 @@ from urllib.parse import urldefrag
 
 from bs4 import BeautifulSoup
 
+from jepabook._command import Parser
 from tools.notebooks import ROOT
 
 BARE = re.compile(r"https?://[^\s<>\"'`)\]}]+")
@@ -70,7 +70,7 @@ def ask(address: str, *, tries: int = 3, pause: float = 5.0, timeout: float = 30
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Ask every link that leaves the book.")
+    parser = Parser("python -m tools.weblinks", description="Ask every link that leaves the book.")
     parser.add_argument("--html", type=Path, default=ROOT / "_build" / "html")
     arguments = parser.parse_args()
     texts = [*sorted(ROOT.glob("*.md")), ROOT / "CITATION.cff"]

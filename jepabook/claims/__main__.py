@@ -1,6 +1,5 @@
 """Print the ledger: ``python -m jepabook.claims [--json] [id ...]``."""
 
-import argparse
 import inspect
 import json
 import sys
@@ -11,18 +10,14 @@ from jepabook.claims import pages
 
 def main(arguments=None):
     """Run the ledger; return 1 if a verdict differs from the recorded one, else 0."""
-    parser = argparse.ArgumentParser(prog="python -m jepabook.claims", description=claims.__doc__)
+    parser = _command.Parser("python -m jepabook.claims", description=claims.__doc__)
     parser.add_argument("ids", nargs="*", help="decide only these, e.g. eq:46 lemma:B.1")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
-    options = parser.parse_args(arguments)
-    return _command.status("python -m jepabook.claims", lambda: _ledger(parser, options))
+    return _command.status(parser, _ledger, arguments)
 
 
-def _ledger(parser, options):
-    try:
-        results = claims.run(options.ids or None)
-    except ValueError as error:
-        parser.error(str(error))
+def _ledger(options):
+    results = claims.run(options.ids or None)
     if options.json:  # in ASCII, which is JSON in every encoding
         print(json.dumps([_row(*result) for result in results], indent=1))
     else:

@@ -3,7 +3,6 @@
 Under ``torchrun --nproc-per-node N -m jepabook.spectrum ...`` every process reads its share.
 """
 
-import argparse
 import sys
 import time
 from importlib import import_module
@@ -20,8 +19,8 @@ FAR = 0.1  # a misalignment from which on the generalised eigenvalues are told a
 
 def parser():
     """The command's arguments."""
-    command = argparse.ArgumentParser(
-        prog="python -m jepabook.spectrum",
+    command = _command.Parser(
+        "python -m jepabook.spectrum",
         description="Which features of paired views would JEPA and MAE learn first?",
     )
     command.add_argument("x", help=".npy file of the first views, one a row")
@@ -40,13 +39,13 @@ def parser():
 
 def main(argv=None):
     """Run the command; returns the exit status, 2 for bad input."""
-    options, started = parser().parse_args(argv), time.time()
+    started = time.time()
 
-    def work():
+    def work(options):
         with under_torchrun(options.device, options.patience) as share:
             _report(options, share, started)
 
-    return _command.status("python -m jepabook.spectrum", work)
+    return _command.status(parser(), work, argv)
 
 
 def _report(options, share, started):

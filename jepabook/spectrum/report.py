@@ -30,7 +30,7 @@ def check_folder(folder):
 
     It must be new, empty, or a report as it was written: nothing added, nothing changed.
     """
-    folder = Path(folder)
+    folder = _validate.path("--out", folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out must be a folder, got a file: {folder}")
     whole = folder.resolve()

@@ -6,7 +6,6 @@ the Hugging Face hub. FOLDER then holds ``pixels.npy`` (memory-mapped when it is
 that was not, and why. After an interruption of any kind the same command goes on.
 """
 
-import argparse
 import datetime
 import hashlib
 import os
@@ -290,8 +289,8 @@ def _classes(facts):
 
 def parser():
     """The command's arguments."""
-    command = argparse.ArgumentParser(
-        prog="python -m jepabook.vision.convert",
+    command = _command.Parser(
+        "python -m jepabook.vision.convert",
         description="Make a memory-mapped array of small pictures from a collection of images.",
     )
     command.add_argument("source", help="class folders, parquet file(s), or hub:owner/name")
@@ -312,12 +311,11 @@ def parser():
 
 def main(argv=None):
     """Run the command; returns the exit status, 2 for bad input."""
-    options = vars(parser().parse_args(argv))
-    return _command.status(
-        "python -m jepabook.vision.convert",
-        lambda: _report(convert(**options, progress=True), options["folder"]),
-        "the same command goes on from here",
-    )
+
+    def work(options):
+        _report(convert(**vars(options), progress=True), options.folder)
+
+    return _command.status(parser(), work, argv, "the same command goes on from here")
 
 
 def _report(facts, folder):

@@ -5,7 +5,6 @@ with the weights that it would have had without. Under ``torchrun --nproc-per-no
 jepabook.vision.train ...`` N processes share every batch, and the disk that the folder is on.
 """
 
-import argparse
 import dataclasses
 import json
 import math
@@ -350,8 +349,8 @@ def trained(folder, step):
 
 def parser():
     """The command's arguments."""
-    command = argparse.ArgumentParser(
-        prog="python -m jepabook.vision.train",
+    command = _command.Parser(
+        "python -m jepabook.vision.train",
         description="Train a vision transformer with JEPA or MAE, or go on with it.",
     )
     add = command.add_argument
@@ -383,17 +382,14 @@ def parser():
 
 def main(argv=None):
     """Run the command; returns the exit status, 2 for bad input."""
-    options = parser().parse_args(argv)
 
-    def work():
+    def work(options):
         with under_torchrun(options.device, options.patience) as share:
             last = _train(options, share)
             if share.rank == 0:
                 print(f"loss {last['loss']:.4f} after {last['step']} steps: {options.out}")
 
-    return _command.status(
-        "python -m jepabook.vision.train", work, "the same command goes on from here"
-    )
+    return _command.status(parser(), work, argv, "the same command goes on from here")
 
 
 def _train(options, share):
@@ -404,7 +400,7 @@ def _train(options, share):
         if options.device == "cuda" and not gpu:
             raise ValueError("device must be cpu or auto where torch sees no GPU, got 'cuda'")
         device = "cuda" if gpu and options.device != "cpu" else "cpu"
-        config = model.preset(options.preset)
+        out, config = _validate.path("--out", options.out), model.preset(options.preset)
         recipes.recipe(options.objective)
         made = options.images in ("photos", "leaves")
         count = COUNT if made and options.count is None else options.count
@@ -421,7 +417,7 @@ def _train(options, share):
             options.objective, config, steps, **{name: getattr(options, name) for name in chosen}
         )
         workers = torch.get_num_threads() if options.workers is None else options.workers
-    return train(plan, pictures, options.out, device, share, workers, options.save_every, True)
+    return train(plan, pictures, out, device, share, workers, options.save_every, True)
 
 
 if __name__ == "__main__":
