@@ -90,10 +90,23 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=found, args=list(FLAGS))
 
 
-def in_theme(browser: Browser, theme: str | None, width: int = WIDE) -> BrowserContext:
-    """A fresh browser profile that has chosen the light or the dark theme, or None of them yet."""
+def in_theme(
+    browser: Browser,
+    theme: str | None,
+    width: int = WIDE,
+    *,
+    motion: bool = False,
+    has_touch: bool = False,
+) -> BrowserContext:
+    """A fresh browser profile that has chosen the light or the dark theme, or None of them yet.
+
+    It asks pages for little motion, unless told otherwise.
+    """
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
+        viewport={"width": width, "height": 900},
+        color_scheme=theme,
+        reduced_motion="no-preference" if motion else "reduce",
+        has_touch=has_touch,
     )
     context.add_init_script(WATCH_SHIFTS)
     if theme:
@@ -286,7 +299,8 @@ def links(html: Path) -> list[str]:
     """Every link, image, script and style of a folder of pages leads somewhere in the folder.
 
     Links to other sites are left alone; images, scripts and styles from other sites are not
-    allowed. Every image has a text for those who do not see it.
+    allowed. Every image has a text for those who do not see it. A fragment with "=" holds the
+    settings of a live picture.
     """
     problems = []
     pages = {path.resolve(): path for path in html.rglob("*.html") if "_static" not in path.parts}
@@ -314,7 +328,7 @@ def links(html: Path) -> list[str]:
                 target = target / "index.html"
             if not target.is_file():
                 problems.append(f"{name}: {address} leads nowhere")
-            elif parts.fragment and target in anchors:
+            elif parts.fragment and "=" not in parts.fragment and target in anchors:
                 if unquote(parts.fragment) not in anchors[target]:
                     problems.append(f"{name}: {address} has no such anchor")
     return problems

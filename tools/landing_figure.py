@@ -1,4 +1,4 @@
-"""Copy the figure that the README and the landing page show out of chapter 1's outputs."""
+"""Figures out of the notebooks' outputs: the README's, and the stills of live pictures."""
 
 import base64
 from pathlib import Path
@@ -10,15 +10,22 @@ FIGURE = "fig-two-orders"
 TARGET = ROOT / "book" / "_static" / "two-orders.png"
 
 
-def figure_of(path: Path, name: str) -> bytes:
-    """The PNG of the cell whose figure has this name; LookupError if there is none."""
+def figure_with_text(path: Path, name: str) -> tuple[bytes, str]:
+    """The PNG of the cell whose figure has this name, and its alt text.
+
+    Raises
+    ------
+    LookupError
+        If there is none.
+    """
     for cell in read(path).cells:
-        if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
+        shown = cell.metadata.get("mystnb", {})
+        if shown.get("figure", {}).get("name") == name:
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
-                    return base64.b64decode(output.data["image/png"])
+                    return base64.b64decode(output.data["image/png"]), shown["image"]["alt"]
     raise LookupError(f"{path.name} has no output for the figure {name}")
 
 
 if __name__ == "__main__":
-    TARGET.write_bytes(figure_of(NOTEBOOK, FIGURE))
+    TARGET.write_bytes(figure_with_text(NOTEBOOK, FIGURE)[0])

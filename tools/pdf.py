@@ -31,17 +31,13 @@ STYLE = Path(__file__).with_name("print.css")
 WIDTH, HEIGHT = 657, 975
 SMALLEST = 0.6  # of its size that a formula or table may be shrunk to so that it fits
 PRINTINGS = 4
-# what only a screen can use; the explorer, drawn by a script, is replaced by a sentence
+# what only a screen can use; of a live picture the still image is left
 SCREEN_ONLY = "a.headerlink, .toctree-wrapper, script, style, noscript, link, button, [hidden]"
 TYPE = "text/html; charset=utf-8"
 ABOUT = (
     "The results of Littwin et al., How JEPA Avoids Noisy Features: The Implicit Bias of Deep "
     "Linear Self Distillation Networks (NeurIPS 2024), checked and extended."
 )
-EXPLORER = (
-    "The explorer itself runs on the site only: it draws these curves as you move its sliders."
-)
-
 WHOLE = "mjx-container, img, tr, pre, figure"
 FIT = """smallest => {
     const inline = one => getComputedStyle(one).display.startsWith('inline');
@@ -129,8 +125,8 @@ def chapter(html: Path, entry: str, names: dict[str, str]) -> Chapter:
     """
     soup = BeautifulSoup((html / f"{entry}.html").read_text(encoding="utf-8"), "html.parser")
     article, name = soup.select_one("article"), names[f"{entry}.html"]
-    if (explorer := article.select_one("#explorer")) is not None:
-        explorer.replace_with(BeautifulSoup(f"<p><em>{EXPLORER}</em></p>", "html.parser"))
+    for live in article.select(".live:has(noscript)"):
+        live.replace_with(*live.noscript.extract().contents)
     for tag in article.select(SCREEN_ONLY):
         tag.decompose()
     folder = PurePosixPath(entry).parent

@@ -20,7 +20,7 @@ from jepabook._command import Parser
 from tools import measured, surroundings
 from tools.surroundings import ROOT
 
-BROWSER_TESTS = ("test_site", "test_explorer", "test_ledger_page", "test_pdf")
+BROWSER_TESTS = ("test_site", "test_explorer", "test_live", "test_ledger_page", "test_pdf")
 PATIENCE = 20.0  # seconds that an interrupted stage may take to end by itself
 PASSED, FAILED, INTERRUPTED = "passed", "failed", "interrupted"
 # what pytest's exit status says beside 0 and 1

@@ -1,4 +1,4 @@
-// The mathematics of the explorer, and nothing else: the closed form of chapters 3 to 5 as the
+// The mathematics of the live pictures, and nothing else: the closed form of chapters 3 to 5 as the
 // package has it (jepabook/clock.py, dynamics.py, critical_time.py). tests/test_explorer.py holds it
 // against the package. A classic script, not a module, so that it also loads from a file:// address.
 "use strict";
@@ -125,30 +125,84 @@ const theory = (() => {
     return logZ > first ? total + integral(f, logit(first), logit(logZ)) : total;
   }
 
-  // Points (t, w / w_inf) of a whole trajectory, until it is within e^-17 of its end. Their steps in
-  // logit z follow the rate of the clock.
+  // Points (t, w / w_inf) of a whole trajectory, until it is within e^-17 of its end; y is logit z, or
+  // logit 1/z of a feature that shrinks. Their steps in y follow the rate of the clock.
   function trajectory(objective, feature, depth, epsilon) {
     const { s, m } = exponents(objective, depth);
     const start = logStart(objective, feature, depth, epsilon);
     if (start === 0) return [{ t: 0, share: 1 }];
-    const grows = start < 0;
-    const run = grows ? clock : shrinkingClock;
-    const scale = timeScale(objective, feature, depth);
-    const sign = grows ? 1 : -1; // of the logarithm that tends to 0 from below
-    const points = [{ t: 0, share: Math.exp(start / s) }];
-    let before = sign * start;
+    const sign = start < 0 ? 1 : -1; // of the logarithm that tends to 0 from below
+    const advance = clockFrom(objective, feature, depth, sign);
+    let y = logit(sign * start);
+    const points = [{ t: 0, share: Math.exp(start / s), y }];
     let step = 0.005;
-    for (let y = logit(before), t = 0; y < 17; ) {
-      const slowdown = (grows ? m : m + 1) * -Math.expm1(before);
+    for (let t = 0; y < 17; ) {
+      const slowdown = (sign > 0 ? m : m + 1) * -Math.expm1(logExpit(y));
       step = Math.min(1.3 * step, 0.15 / (1 + 0.5 * slowdown));
+      t += advance(y, y + step);
       y += step;
-      const next = logExpit(y);
-      t += scale * run(m, sign * before, sign * next);
-      points.push({ t, share: Math.exp((sign * next) / s) });
-      before = next;
+      points.push({ t, share: Math.exp((sign * logExpit(y)) / s), y });
     }
     return points;
   }
 
-  return { JEPA, MAE, finalSize, criticalTime, paperTime, completeTime, trajectory };
+  // The time from one y to another.
+  function clockFrom(objective, feature, depth, sign) {
+    const { m } = exponents(objective, depth);
+    const run = sign > 0 ? clock : shrinkingClock;
+    const scale = timeScale(objective, feature, depth);
+    return (from, to) => scale * run(m, sign * logExpit(from), sign * logExpit(to));
+  }
+
+  // w / w_inf at a time: the points of the trajectory enclose it, and between two of them the clock
+  // is solved for y by regula falsi (Illinois).
+  function shareAt(objective, feature, depth, epsilon, time, points) {
+    points ??= trajectory(objective, feature, depth, epsilon);
+    if (time <= 0 || points.length === 1) return points[0].share;
+    const { s } = exponents(objective, depth);
+    const sign = points[0].share < 1 ? 1 : -1;
+    const share = (y) => Math.exp((sign * logExpit(y)) / s);
+    const next = points.findIndex(({ t }) => t >= time);
+    if (next < 0) {
+      const { t, y } = points.at(-1); // from here on y runs at a constant rate, to e^-17
+      return share(y + (time - t) / timeScale(objective, feature, depth));
+    }
+    const from = points[next - 1];
+    const advance = clockFrom(objective, feature, depth, sign);
+    let [low, high] = [from.y, points[next].y];
+    let [before, after] = [from.t - time, points[next].t - time];
+    for (let n = 0, side = 0; n < 60 && high - low > 1e-14 * Math.abs(high); n++) {
+      const y = (low * after - high * before) / (after - before);
+      const miss = from.t + advance(from.y, y) - time;
+      if (Math.abs(miss) <= 1e-14 * time || y <= low || y >= high) return share(y);
+      if (miss > 0) {
+        [high, after] = [y, miss];
+        if (side > 0) before /= 2;
+        side = 1;
+      } else {
+        [low, before] = [y, miss];
+        if (side < 0) after /= 2;
+        side = -1;
+      }
+    }
+    return share((low + high) / 2);
+  }
+
+  // Chapter 1's equation for a layer, at the scale c: what pushes it, lam, and what brakes it, a share
+  // of the variance lam / rho: one layer's for JEPA, the whole stack's for MAE.
+  function firstMetre(objective, { lam, rho }, depth, epsilon) {
+    const { s } = exponents(objective, depth);
+    const through = Math.exp(s * Math.log(epsilon)); // c for JEPA, c^(L + 1) for MAE
+    return { push: lam, brake: (through * lam) / rho, through };
+  }
+
+  // The ratio of lam at which two features are learned at one time, at the fraction p of their sizes.
+  function boundary(objective, rho, other, depth, epsilon, p) {
+    const time = (value) => criticalTime(objective, { lam: 1, rho: value }, depth, epsilon, p);
+    return time(other) / time(rho);
+  }
+
+  return {
+    JEPA, MAE, finalSize, criticalTime, paperTime, completeTime, trajectory, shareAt, firstMetre, boundary,
+  };
 })();

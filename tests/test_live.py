@@ -1,0 +1,273 @@
+"""Live pictures other than the explorer: their numbers against the package, their controls.
+
+All of it needs `make site` first, as tests/test_site.py.
+"""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+from browsing import until
+
+from jepabook import JEPA, MAE, critical_time, dynamics
+from tools import audit
+from tools.landing_figure import figure_with_text
+from tools.notebooks import ROOT, toc_entries
+
+BOTH = (JEPA, MAE)
+TOLERANCE = 1e-9
+STATIC = ROOT / "book" / "_static" / "live"
+HTML = ROOT / "_build" / "html"
+PAGES = {  # the page of every live picture
+    found[1]: entry
+    for entry in toc_entries()
+    if (found := re.search(r'id="live-(\w+)"', (HTML / f"{entry}.html").read_text("utf-8")))
+}
+
+
+@pytest.fixture
+def visit(site, browser):
+    """Open a live picture at a state; in the end nothing may have gone wrong or out."""
+    opened = []
+
+    def open_page(name, state="", theme="light", width=audit.WIDE, **context_options):
+        context = audit.in_theme(browser, theme, width, **context_options)
+        page, problems = audit.visit(context, f"{site}/{PAGES[name]}.html{state}")
+        opened.append((context, problems))
+        return page
+
+    yield open_page
+    for context, problems in opened:
+        context.close()
+        assert not problems, problems
+
+
+def close(found, expected, rtol=TOLERANCE, atol=0):
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+def set_hash(page, settings):
+    """Put a state into the address of an open page, as a reader who follows a link does."""
+    page.evaluate(
+        """hash => new Promise(done => {
+            addEventListener("hashchange", done, { once: true });
+            location.hash = hash;
+        }).then(() => null)""",
+        "#" + "&".join(f"{name}={value}" for name, value in settings.items()),
+    )
+
+
+# --- all of them --------------------------------------------------------------------------------
+
+
+def test_every_panel_has_its_page_and_every_page_one_panel_at_most():
+    panels = {path.stem for path in (ROOT / "book" / "live").glob("*.html")}
+    assert panels == PAGES.keys()
+    for entry in toc_entries():
+        text = (HTML / f"{entry}.html").read_text(encoding="utf-8")
+        assert text.count('<div class="live"') == (entry in PAGES.values())
+        assert ("live/live.css" in text) == (entry in PAGES.values())
+
+
+def test_they_weigh_little():
+    """What the picture's own script weighs, and all that pictures share."""
+    shared = ("numbers.js", "theory.js", "courses.js", "plot.js", "controls.js", "live.css")
+    assert sum((STATIC / name).stat().st_size for name in shared) < 55_000
+    own = [path for path in STATIC.glob("*.js") if path.name not in shared]
+    assert {path.stem for path in own} >= PAGES.keys()
+    assert max(path.stat().st_size for path in own) < 30_000
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_without_scripts_a_still_image_with_its_text_stands_instead(site, browser, name):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{site}/{PAGES[name]}.html")
+        image = page.locator(f"#live-{name} img")
+        assert image.is_visible() and len(image.get_attribute("alt")) > 60
+        assert image.evaluate("image => image.complete && image.naturalWidth > 300")
+        assert image.evaluate("image => image.width * image.height > 0")
+        controls = page.locator(f"#live-{name} :is(button, input, svg)")
+        assert controls.count() == 0 or not controls.filter(visible=True).count()
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+@pytest.mark.parametrize("width", [audit.NARROW, audit.WIDE])
+def test_every_control_has_a_name_and_nothing_sticks_out(visit, name, width):
+    page = visit(name, width=width)
+    unnamed = page.locator(f"#live-{name} :is(button, input, select, svg[tabindex])").evaluate_all(
+        """all => all.filter(one => !(one.getAttribute("aria-label") || one.textContent.trim()
+            || one.labels?.[0]?.textContent.trim())).map(one => one.outerHTML)"""
+    )
+    assert unnamed == []
+    out = page.locator(f"#live-{name} :not([clip-path], [clip-path] *)").evaluate_all(
+        """all => all.filter(one => one.checkVisibility()
+            && one.getBoundingClientRect().right > innerWidth + 0.5).map(one => one.outerHTML)"""
+    )
+    assert out == []
+    small = page.locator(f"#live-{name} :is(button, input)").evaluate_all(
+        """all => all.filter(one => one.checkVisibility() && one.type !== "checkbox"
+            && one.getBoundingClientRect().height < 24).map(one => one.outerHTML)"""
+    )
+    assert small == []  # for a finger
+    assert not audit.accessibility(page)
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+@pytest.mark.parametrize("hash_", ["#x=%%&<b>=1", "#at=1e999&L=-1e9&eps=%00&seed=__proto__"])
+def test_any_address_is_survived_and_said(visit, name, hash_):
+    page = visit(name, hash_)
+    said = page.locator(f"#live-{name} .live-message").inner_text()
+    assert "stands instead" in said or "does not know" in said
+    assert "NaN" not in page.locator(f"#live-{name}").inner_html()
+    assert page.locator(f"#live-{name} b", has_text="=").count() == 0
+
+
+def test_figures_of_chapters_lead_to_their_live_pictures(site, browser):
+    """Each link opens its picture with settings that it takes as they are."""
+    links = set()
+    for entry in toc_entries():
+        text = (HTML / f"{entry}.html").read_text(encoding="utf-8")
+        links |= set(re.findall(r'class="live-link[^"]*" href="\.\./([^"]+)"', text))
+    assert links
+    with audit.in_theme(browser, "light") as context:
+        for link in sorted(links):
+            page, problems = audit.visit(context, f"{site}/{link.replace('&amp;', '&')}")
+            told = page.locator(".live-message").inner_text()
+            assert not problems and told == "", (link, told)
+            page.close()
+
+
+# --- the race -----------------------------------------------------------------------------------
+
+SIGNAL, DEPTH = 1.2, 5
+
+
+def runners(page, objective):
+    """Shares of the final size of the clean and the noisy feature, as drawn."""
+    dots = page.locator(f"[data-part={objective.name}] circle")
+    return dots.evaluate_all("all => all.map(dot => Number(dot.dataset.share))")[::-1]
+
+
+def words(page):
+    return page.locator("[data-part=words]").inner_text()
+
+
+def spectrum(noise):
+    return np.array([1, SIGNAL]), np.array([1, SIGNAL / (SIGNAL + noise)])
+
+
+def test_the_race_waits_for_a_bet_and_tells_the_outcome(visit):
+    page = visit("race")
+    assert "Place a bet" in words(page)
+    why = page.locator("[data-part=why]")
+    assert not why.is_visible()
+    page.get_by_role("button", name="the noisy one").click()  # motion is reduced: at once
+    assert words(page).startswith(
+        "Not what you bet on. JEPA learns the clean feature first; MAE learns the noisy feature"
+    )
+    assert why.is_visible()
+    for objective, sums in ((JEPA, ("= 0.60", "= 0.40")), (MAE, ("= 1.00", "= 1.19"))):
+        drawn = page.locator(f"[data-part=why-{objective.name}]").text_content()
+        assert all(one in drawn for one in sums)
+    page.get_by_role("button", name="the clean one").click()
+    assert words(page).startswith("Your bet was right.")
+
+
+def test_the_sliders_flip_the_winner_where_the_package_says(visit):
+    page = visit("race")
+    winners = set()
+    for noise, eps in itertools.product((0, 0.1, 0.4, 0.8, 3), (1e-6, 1e-4, 3.2e-4, 1e-2, 0.1)):
+        set_hash(page, {"noise": noise, "eps": eps, "at": 1, "bet": "none"})
+        lam, rho = spectrum(noise)
+        told = words(page).splitlines()[0]
+        for objective in BOTH:
+            known = eps < dynamics.fixed_point(objective, rho, DEPTH)
+            times = np.array(
+                [
+                    critical_time.exact(objective, a, r, DEPTH, eps) if fits else np.inf
+                    for a, r, fits in zip(lam, rho, known, strict=True)
+                ]
+            )
+            times = np.where(times <= 0, 0, times)
+            first = ["clean", "noisy"][int(np.argmin(times))]
+            if np.min(times) > 0 and np.ptp(times) / np.min(times) < 0.01:
+                assert f"{objective.name} learns both at one time" in told
+            elif objective is MAE and "so does MAE" in told:
+                assert f"JEPA learns the {first} feature first" in told
+            else:
+                assert f"{objective.name} learns the {first} feature first" in told, (noise, eps)
+                assert ("never" in told.partition(objective.name)[2].partition(";")[0]) == (
+                    not known.all()
+                )
+            winners.add((objective.name, first))
+    assert len(winners) == 4 or winners == {("JEPA", "clean"), ("JEPA", "noisy"), ("MAE", "noisy")}
+
+
+@pytest.mark.parametrize("at", [0, 0.13, 0.41, 0.62, 1])
+def test_the_runners_are_where_the_closed_form_is(visit, at):
+    page = visit("race", f"#noise=0.5&eps=0.003&at={at}&bet=none")
+    lam, rho = spectrum(0.5)
+    for objective in BOTH:
+        axis = page.evaluate(
+            """name => {
+                const all = courses.of(theory[name], [{lam: 1, rho: 1}, {lam: 1.2, rho: 1.2 / 1.7}],
+                    {L: 5, eps: 0.003, p: 0.5});
+                return courses.horizon(all);
+            }""",
+            objective.name,
+        )
+        w = [
+            dynamics.trajectory(objective, at * axis, a, r, DEPTH, 0.003)
+            for a, r in zip(lam, rho, strict=True)
+        ]
+        close(runners(page, objective), w / dynamics.fixed_point(objective, rho, DEPTH))
+
+
+def test_the_race_runs_pauses_and_is_scrubbed(visit):
+    page = visit("race", motion=True)
+    play, scrub = page.locator("[data-part=play]"), page.locator("[data-part=scrub]")
+    page.get_by_role("button", name="the clean one").click()
+    until(page, "Number(document.querySelector('[data-part=scrub]').value) > 0.05")
+    assert "Pause" in play.inner_text() and "Training runs" in words(page)
+    play.click()
+    held = scrub.input_value()
+    page.wait_for_timeout(150)
+    assert scrub.input_value() == held and 0 < float(held) < 1
+    scrub.press("End")
+    assert "Your bet was right" in words(page) and "Again" in play.inner_text()
+    scrub.press("Home")
+    assert "You bet on the clean one" in words(page)
+    page.locator("#race-eps").press("Home")
+    assert "JEPA learns the noisy feature first; so does MAE" in words(page)
+    until(page, "location.hash.includes('eps=0.000001&at=1&bet=clean')")
+    assert audit.shift(page) < audit.SHIFT_LIMIT
+
+
+def test_the_race_by_touch_on_a_phone(visit):
+    page = visit("race", width=audit.NARROW, has_touch=True)
+    page.get_by_role("button", name="the clean one").tap()
+    assert "Your bet was right" in words(page)
+    page.locator("#race-noise").tap(position={"x": 4, "y": 10})
+    assert "JEPA learns the noisy feature first" in words(page)
+
+
+def test_the_race_works_from_a_file(site, browser):
+    with browser.new_context(reduced_motion="reduce") as context:
+        page, problems = context.new_page(), []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto((HTML / f"{PAGES['race']}.html").as_uri())
+        page.get_by_role("button", name="the clean one").click()
+        assert "Your bet was right" in words(page)
+        until(page, "location.hash.includes('bet=clean')")
+    assert not problems
+
+
+def test_the_still_is_the_notebooks_figure():
+    notebook = ROOT / "notebooks" / "01-two-ways-to-predict.ipynb"
+    image, text = figure_with_text(notebook, "fig-two-orders")
+    assert (HTML / "_static" / "live" / "stills" / "race.png").read_bytes() == image
+    assert "clean" in text
+    with pytest.raises(LookupError, match="no output for the figure fig-none"):
+        figure_with_text(notebook, "fig-none")
