@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager, suppress
 
 OURS = ("jepabook", "results")  # packages that hold commands
+LAUNCHED = "TORCHELASTIC_RUN_ID"  # a variable that torchrun sets
 FAILED, CLOSED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 
@@ -26,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def begin():
-    """Let Ctrl-C end the process at once while a command's modules are imported.
+    """Let Ctrl-C and SIGTERM end the process at once while a command's modules are imported.
 
     Nothing has been written by then, and an exception would come as a traceback of whatever
     library is being imported. And let what the output's encoding has no letter for be printed as
@@ -36,11 +37,13 @@ def begin():
     # what Python calls the program while it looks for the module in its packages
     looking = sys.argv[:1] == ["-m"]
     words = (word.removeprefix("-m").partition(".")[0] for word in sys.orig_argv)
-    known = signal.getsignal(signal.SIGINT)
     if not looking or not any(word in OURS for word in words):
         return
-    if known is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _end)
+    for number in _signals():
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _end)
+    if LAUNCHED in os.environ:  # what torch's C++ warns of would be told besides the error
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     for stream in (sys.stdout, sys.stderr):
         if stream:
             stream.reconfigure(errors="backslashreplace")
@@ -49,9 +52,13 @@ def begin():
 def torchrun(name, default):
     """What torchrun gave the variable `name`, an integer; `default` where it started no process.
 
-    A cluster, or work that is over, may have left variables of the same names.
+    A cluster, or work that is over, may have left variables of the same names. The default is the
+    least that it may be; ValueError for what is none.
     """
-    return int(os.environ.get(name, default)) if "TORCHELASTIC_RUN_ID" in os.environ else default
+    text = os.environ.get(name, "") if LAUNCHED in os.environ else str(default)
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= default):
+        raise ValueError(f"{name} must be an integer >= {default} under torchrun, got {text!r}")
+    return int(text)
 
 
 def status(parser, work, arguments=None, stopped=""):
@@ -156,16 +163,23 @@ def out_of_memory(error):
     return kinds or "can't allocate memory" in str(error)
 
 
+def _signals():
+    """Those that stop a command and are told of.
+
+    Processes under torchrun end by SIGTERM at once: they may be waiting for each other where Python
+    does not look at signals.
+    """
+    return (signal.SIGINT,) if LAUNCHED in os.environ else (signal.SIGINT, signal.SIGTERM)
+
+
 @contextmanager
 def _stoppable():
     """Inside, Ctrl-C and SIGTERM raise; the second time they end the process at once.
 
-    Where a signal is ignored (``nohup``) it stays so. Processes under torchrun end by SIGTERM at
-    once: they may be waiting for each other where Python does not look at signals.
+    Where a signal is ignored (``nohup``) it stays so.
     """
-    alone = torchrun("WORLD_SIZE", 1) == 1
     before = {}
-    for number in (signal.SIGINT, signal.SIGTERM) if alone else (signal.SIGINT,):
+    for number in _signals():
         known = signal.getsignal(number)
         if known in (signal.SIG_DFL, signal.default_int_handler, _end):
             try:
@@ -199,11 +213,19 @@ def _tell(text, error=None):
     What all processes of a machine meet, only the first one tells; an error can say that it is to
     be told, or that another process tells it.
     """
-    if getattr(error, "told", torchrun("LOCAL_RANK", 0) == 0):
+    if getattr(error, "told", _first()):
         try:
             print(" ".join(text.split()), file=sys.stderr, flush=True)
         except OSError:  # nobody to tell
             pass
+
+
+def _first():
+    """Whether this is the first process of a machine, or nobody can say which it is."""
+    try:
+        return torchrun("LOCAL_RANK", 0) == 0
+    except ValueError:
+        return True
 
 
 def _close_output():

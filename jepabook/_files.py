@@ -67,6 +67,18 @@ def read(path):
 
 
 @contextmanager
+def named(path):
+    """What the system says inside of a file that is open, of a full disk say, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # NumPy's: it counts what it could not write
+            raise OSError(f"{path} cannot be written whole: {error}") from error
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextmanager
 def whole(path):
     """A file open for writing bytes, which takes the place of `path` when the block is left.
 
@@ -78,11 +90,11 @@ def whole(path):
     ------
     file
     """
-    path = Path(os.path.realpath(path))
+    given, path = path, Path(os.path.realpath(path))
     tidy(path)
     unfinished, file = _begun(path)
     try:
-        with file:
+        with named(given), file:
             yield file
             to_disk(file)
             with suppress(OSError):  # there is none, or it is another user's
@@ -127,7 +139,7 @@ def whole_folder(path, names, check):
     ------
     path
     """
-    path = Path(os.path.realpath(path))
+    given, path = path, Path(os.path.realpath(path))
     tidy(path, names)
     unfinished = _name(path)
     unfinished.mkdir()
@@ -135,9 +147,11 @@ def whole_folder(path, names, check):
     try:
         if handle is not None:
             _lock(handle)
-        yield unfinished
+        with named(given):
+            yield unfinished
         for file in unfinished.iterdir():
-            with open(file, "r+b") as written:  # Windows puts on the disk what is open for writing
+            # Windows puts on the disk what is open for writing
+            with named(given), open(file, "r+b") as written:
                 os.fsync(written.fileno())
         if path.exists():
             with suppress(OSError):  # another user's

@@ -4,9 +4,11 @@ import errno
 import importlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import commands
@@ -15,6 +17,7 @@ import psutil
 import pytest
 
 from jepabook import _command
+from jepabook.spectrum.share import under_torchrun
 
 ROOT = commands.ROOT
 PARSER = _command.Parser("python -m p")
@@ -111,8 +114,8 @@ def test_of_several_processes_the_first_one_tells(capsys, monkeypatch, rank, err
     def work(_):
         raise error
 
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("LOCAL_RANK", rank)
+    for name, value in torchrun(rank).items():
+        monkeypatch.setenv(name, value)
     _command.status(PARSER, work, [])
     assert capsys.readouterr().err.count("\n") == lines
 
@@ -133,6 +136,7 @@ def started(program, *arguments, folder=ROOT, path=(), **options):
 PROGRAM = """
 import sys, time
 from jepabook import _command
+from jepabook.spectrum.share import under_torchrun
 def work(_):
     {work}
 sys.exit(_command.status(_command.Parser("python -m p"), work, [], "go on"))
@@ -189,17 +193,22 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("module", COMMANDS)
-def test_ctrl_c_while_a_command_imports_its_modules_is_told_in_one_line(tmp_path, module):
+@pytest.mark.parametrize(
+    ("module", "number", "told"),
+    [(module, "SIGINT", ("interrupted\n", 130)) for module in COMMANDS]
+    + [("results.sgd", "SIGTERM", ("terminated\n", 143))],
+)
+def test_a_signal_while_a_command_imports_its_modules_is_told_in_one_line(
+    tmp_path, module, number, told
+):
     library, arguments = COMMANDS[module]
     (tmp_path / library).mkdir()
     (tmp_path / library / "__init__.py").write_text(
-        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"
+        f"import os, signal, time\nos.kill(os.getpid(), signal.{number})\ntime.sleep(60)\n"
     )
     (tmp_path / "mine").mkdir()
     process = started(["-m", module], *arguments, folder=tmp_path / "mine", path=[tmp_path])
-    told = process.communicate(timeout=60)[1]
-    assert (told, process.returncode) == ("interrupted\n", 130)
+    assert (process.communicate(timeout=60)[1], process.returncode) == told
     assert not list((tmp_path / "mine").iterdir())
 
 
@@ -212,6 +221,7 @@ def test_a_program_that_uses_the_package_hears_its_own_signals():
 POOL = """
 import os, sys, time
 from jepabook import _command
+from jepabook.spectrum.share import under_torchrun
 def work(path):
     open(path + str(os.getpid()), "w").close()
     time.sleep(60)
@@ -246,13 +256,17 @@ def test_workers_end_with_the_command(tmp_path, number):
 # several processes: one that stops, or dies
 
 
-def alone_of_two(folder, module, *arguments, rank):
-    """One of two processes as torchrun would start it, without torchrun."""
+def torchrun(rank):
+    """What torchrun tells one of two processes."""
     place = {"TORCHELASTIC_RUN_ID": "none", "RANK": str(rank), "LOCAL_RANK": str(rank)}
     place |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
-    place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(PORT)}
+    return place | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(PORT)}
+
+
+def alone_of_two(folder, module, *arguments, rank):
+    """One of two processes as torchrun would start it, without torchrun."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in place.items():
+        for name, value in torchrun(rank).items():
             patch.setenv(name, value)
         return commands.started(folder, module, *arguments)
 
@@ -278,6 +292,43 @@ def test_a_process_that_never_comes_ends_the_other_with_one_line(tmp_path):
     assert err == f"python -m jepabook.spectrum: error: {told}\n"
     assert process.returncode == 2 and out == ""
     assert not (tmp_path / "out").exists()
+
+
+@contextmanager
+def another_program_at_the_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", PORT + 1))
+        taken.listen()
+        yield
+
+
+@pytest.mark.parametrize(
+    ("rank", "place", "told"),
+    [
+        (0, {}, "MASTER_ADDR and MASTER_PORT must be a place to meet, got '127.0.0.1' and "),
+        (1, {}, "all processes must answer within 1 s (--patience), got none from one"),
+        (0, {"MASTER_PORT": "x"}, "MASTER_ADDR and MASTER_PORT must be a place to meet, got "),
+        (0, {"RANK": "2"}, "RANK must be below WORLD_SIZE, 2, got 2"),
+        (0, {"RANK": "-1"}, "RANK must be an integer >= 0 under torchrun, got '-1'"),
+        (0, {"WORLD_SIZE": "x"}, "WORLD_SIZE must be an integer >= 1 under torchrun, got 'x'"),
+        (0, {"LOCAL_RANK": ""}, "LOCAL_RANK must be an integer >= 0 under torchrun, got ''"),
+    ],
+)
+def test_processes_that_cannot_meet_end_with_one_line(capsys, monkeypatch, rank, place, told):
+    """A port at which another program listens: the first fails, the second would wait for ever."""
+    for name, value in (torchrun(rank) | {"MASTER_PORT": str(PORT + 1)} | place).items():
+        monkeypatch.setenv(name, value)
+
+    def work(_):
+        with under_torchrun("cpu", 1):
+            pass
+
+    with another_program_at_the_port():
+        assert _command.status(PARSER, work, []) == 2
+    err = capsys.readouterr().err
+    # what torch's own code warns of is let through here: a command says what it wants of it
+    assert err.count("python -m p: error: ") == 1
+    assert err.splitlines()[-1].startswith(f"python -m p: error: {told}")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import itertools
 import json
 import pickle
 import random
+import resource
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import commands
@@ -48,6 +50,22 @@ def one_error(capsys, start):
 
 def go(folder, of=None, **options):
     return train.train(of or plan(), pictures(), folder, **{"save_every": 0} | options)
+
+
+def before_step(patch, number, happens):
+    """Let something happen when a training comes to a step."""
+    step = train._Training.step
+
+    def comes(self, at):
+        if at == number:
+            happens()
+        return step(self, at)
+
+    patch.setattr(train._Training, "step", comes)
+
+
+def interrupted():
+    raise KeyboardInterrupt
 
 
 # whose folder
@@ -547,16 +565,9 @@ def spoilt(folder, how):
     ],
 )  # fmt: skip
 def test_a_training_speaks_for_every_model_that_it_kept(folder, capsys, monkeypatch, how, when):
-    step = train._Training.step
-
-    def stops(self, number):
-        if number == 3:
-            raise KeyboardInterrupt
-        return step(self, number)
-
     with monkeypatch.context() as patch:
         if when == "stopped":
-            patch.setattr(train._Training, "step", stops)
+            before_step(patch, 3, interrupted)
         run()
     named = spoilt(folder, how)
     capsys.readouterr()
@@ -571,14 +582,7 @@ def test_a_training_speaks_for_every_model_that_it_kept(folder, capsys, monkeypa
 
 
 def test_a_model_spoilt_while_the_training_runs_is_told_when_it_ends(folder, capsys, monkeypatch):
-    step = train._Training.step
-
-    def spoils(self, number):
-        if number == 4:
-            spoilt(folder, "flipped")
-        return step(self, number)
-
-    monkeypatch.setattr(train._Training, "step", spoils)
+    before_step(monkeypatch, 4, lambda: spoilt(folder, "flipped"))
     assert run() == 2
     one_error(capsys, "run/weights-0000001.safetensors is damaged: its checksum is not the one in")
 
@@ -588,15 +592,8 @@ def test_a_model_spoilt_while_the_training_runs_is_told_when_it_ends(folder, cap
 
 def test_ctrl_c_tells_how_to_go_on(folder, capsys, monkeypatch):
     assert run("--out", "right") == 0
-    step = train._Training.step
-
-    def stops(self, number):
-        if number == 3:
-            raise KeyboardInterrupt
-        return step(self, number)
-
     with monkeypatch.context() as patch:
-        patch.setattr(train._Training, "step", stops)
+        before_step(patch, 3, interrupted)
         assert run() == 130
     told = capsys.readouterr().err
     assert told == "interrupted: the same command goes on from here\n"
@@ -610,3 +607,63 @@ def test_pictures_and_processes_that_do_not_fit_are_refused_before_there_is_a_fo
     with pytest.raises(ValueError, match=r"^images must have 16 pixels a side, got 8$"):
         train.train(plan(), small, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@contextmanager
+def room(size):
+    """Inside, no file grows beyond so many bytes, as on a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize(
+    ("size", "named"),
+    [
+        (200, "log.jsonl"),  # in the middle of its second line
+        (700, "run.json"),
+        (40_000, "weights-0000000.safetensors"),
+        (100_000, "state-0000001.safetensors"),
+    ],
+)
+def test_want_of_room_is_one_line_with_the_file_and_changes_nothing_in_the_end(
+    folder, capsys, monkeypatch, size, named
+):
+    assert run("--out", "right") == 0
+    words = ()
+    if named == "log.jsonl":
+        words = "--save-every", "99"
+        with monkeypatch.context() as patch:
+            before_step(patch, 3, interrupted)
+            run()
+    capsys.readouterr()
+    with room(size):
+        assert run(*words) == 2
+    one_error(capsys, f"[Errno 27] File too large: 'run/{named}'")
+    assert run() == 0 and left(folder) == left(folder.parent / "right")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space"), r"\[Errno 28\] No space: 'a'"),
+        (OSError(2, "None", "b"), r"\[Errno 2\] None: 'b'"),
+        (OSError("7 requested and 5 written"), "a cannot be written whole: 7 requested and 5 wr"),
+    ],
+)
+def test_what_the_system_says_of_an_open_file_names_it(error, told):
+    with pytest.raises(OSError, match=rf"^{told}"), files.named(Path("a")):
+        raise error
+
+
+def test_a_copy_of_a_training_goes_on_as_the_training_itself(folder, monkeypatch):
+    assert run("--out", "right") == 0
+    with monkeypatch.context() as patch:
+        before_step(patch, 3, interrupted)
+        run()
+    shutil.copytree(folder, "copy")
+    assert run("--out", "copy") == 0 and run() == 0
+    assert left(Path("copy")) == left(folder) == left(Path("right"))

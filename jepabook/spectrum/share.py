@@ -2,7 +2,9 @@
 
 import datetime
 import os
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from jepabook import _command, _validate
 
 PATIENCE = 600.0  # seconds that processes wait for each other
 WAITING = "seconds that processes under torchrun wait for each other (600)"
+GRACE = 2.0  # seconds more, after which torch's own limit has been passed
 LONGEST = 10**7  # seconds: what is passed on as a limit must fit in nanoseconds
 
 
@@ -26,6 +29,9 @@ class HereError(ValueError):
     """What this one of several processes met, and tells."""
 
     told = True
+
+
+PLACE = {"WORLD_SIZE": 1, "RANK": 0, "LOCAL_WORLD_SIZE": 1, "LOCAL_RANK": 0}  # and their least
 
 
 @dataclass(frozen=True)
@@ -87,13 +93,17 @@ class Share:
         try:
             yield
         except RuntimeError as error:
-            text = str(error).lower()
-            late = "timed out" in text or "timeout" in text
+            text, late = str(error).lower(), _late(error)
             if self.patience is None or not (late or "connection" in text or "peer" in text):
                 raise
             limit = f"answer within {self.patience:g} s (--patience)"
             told = f"{limit}, got none from one" if late else "go on, got one that has ended"
             raise HereError(f"all processes must {told}") from None
+
+
+def _late(error):
+    """Whether an error of torch's says that a process did not come in time."""
+    return any(words in str(error).lower() for words in ("timed out", "timeout"))
 
 
 def among_processes():
@@ -134,25 +144,67 @@ def under_torchrun(device="auto", patience=PATIENCE):
     patience = _validate.number("patience", patience, _validate.positive)
     if patience > LONGEST:
         raise ValueError(f"patience must be at most {LONGEST} seconds, got {patience}")
-    if _command.torchrun("WORLD_SIZE", 1) == 1:
+    place = {name: _command.torchrun(name, least) for name, least in PLACE.items()}
+    if place["WORLD_SIZE"] == 1:
         left = os.environ.get("WORLD_SIZE", "1")
         if left != "1":
             print(f"alone: WORLD_SIZE={left} is not of torchrun and not heeded", file=sys.stderr)
         yield Share()
         return
+    for name, of in (("RANK", "WORLD_SIZE"), ("LOCAL_RANK", "LOCAL_WORLD_SIZE")):
+        if place[name] >= place[of]:
+            raise ValueError(f"{name} must be below {of}, {place[of]}, got {place[name]}")
     import torch
     from torch import distributed
 
     limit = datetime.timedelta(seconds=patience)
     gpu = device != "cpu" and torch.cuda.is_available() and distributed.is_nccl_available()
     if gpu:
-        torch.cuda.set_device(_command.torchrun("LOCAL_RANK", 0))
+        torch.cuda.set_device(place["LOCAL_RANK"])
     with Share(patience=patience).waiting():
+        store, rank, processes = _met(limit)
         # nccl's own limit kills; it is to come after that of the sums, which tells
         backend, longer = ("nccl", 2 * limit) if gpu else ("gloo", limit)
-        distributed.init_process_group(backend, timeout=longer)
+        distributed.init_process_group(
+            backend, timeout=longer, store=store, rank=rank, world_size=processes
+        )
         sums = distributed.new_group(backend="gloo", timeout=limit)
     try:
         yield _share(sums, False, patience)
     finally:
         distributed.destroy_process_group()
+
+
+def _met(limit):
+    """What torch has of the place where torchrun says that processes meet: store, rank, number.
+
+    Found in a thread of its own: another program that answers at the port keeps torch waiting
+    without end.
+    """
+    from torch import distributed
+
+    found = []
+
+    def meet():
+        try:
+            # of a name that nobody knows torch asks again and again
+            socket.getaddrinfo(os.environ.get("MASTER_ADDR", ""), None)
+            found.append(next(distributed.rendezvous("env://", timeout=limit)))
+        except (ValueError, OSError, RuntimeError) as error:
+            found.append(error)
+
+    thread = threading.Thread(target=meet, daemon=True)
+    thread.start()
+    thread.join(limit.total_seconds() + GRACE)
+    if not found:
+        raise RuntimeError("timed out")
+    if not isinstance(found[0], Exception):
+        return found[0]
+    if _late(found[0]):
+        raise found[0]
+    reason = str(found[0]).partition("\n")[0]
+    place = [os.environ.get(name, "") for name in ("MASTER_ADDR", "MASTER_PORT")]
+    raise HereError(
+        f"MASTER_ADDR and MASTER_PORT must be a place to meet, got {place[0]!r} and {place[1]!r}: "
+        f"{reason}"
+    )

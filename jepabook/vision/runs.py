@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import safetensors.torch
@@ -199,11 +200,16 @@ class Folder:
             raise ValueError(f"{path} is damaged: line {place + 1} must be of step {logged[place]}")
         return sum(map(len, lines))
 
+    @contextmanager
     def open_log(self, length):
-        """The log, cut to `length` bytes, open for appending."""
+        """Yields the log, cut to `length` bytes, open for appending lines."""
         log = open(self.path / LOG, "a", encoding="utf-8", buffering=1)
-        log.truncate(length)
-        return log
+        try:
+            log.truncate(length)
+            yield log
+        finally:
+            with suppress(OSError):  # for want of room, which was told when the line was written
+                log.close()
 
 
 def steps_of(folder, kind="weights"):

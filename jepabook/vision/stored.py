@@ -215,7 +215,7 @@ class Growing:
         crc, size = dict(self.journal["crc"]), dict(self.journal["bytes"])
         for name, data in zip(PARTS, added, strict=True):
             if data:
-                with self._open(name) as file:
+                with files.named(self._path(name)), self._open(name) as file:
                     file.seek(len(self._header(name, 0)) + size[name])
                     file.write(data)
                     files.to_disk(file)
@@ -237,7 +237,7 @@ class Growing:
         labels = [self._labels(name, n) for name, n in (("labels", train), ("held-labels", test))]
         sums, sizes = {}, {}
         for name in FILES:
-            with self._open(name) as file:
+            with files.named(self._path(name)), self._open(name) as file:
                 header = self._header(name, train + test)
                 file.seek(len(header) + self.journal["bytes"][name])
                 held = f"held-{name}"

@@ -245,20 +245,23 @@ def _loop(training, run, done, length, save_every, progress):
             if not first or failure:
                 continue
             try:
-                if plan.logs(step):
-                    print(json.dumps(line), file=log)
-                last = step == plan.steps
-                due = time.monotonic() - saved >= save_every or last
-                if due or step in plan.kept:
-                    training.check(step)
-                if step in plan.kept:
-                    run.save(step, training.network)
-                if due:
-                    files.to_disk(log)  # no state without its lines, also when the machine stops
-                    run.save(step, training.network, training.optimiser)
-                    saved = time.monotonic()
-                if last and done < plan.steps:
-                    run.verify(plan.kept)
+                with files.named(log.name):
+                    if plan.logs(step):
+                        print(json.dumps(line), file=log)
+                    last = step == plan.steps
+                    due = time.monotonic() - saved >= save_every or last
+                    if due or step in plan.kept:
+                        training.check(step)
+                    if step in plan.kept:
+                        run.save(step, training.network)
+                    if due:
+                        files.to_disk(
+                            log
+                        )  # no state without its lines, also when the machine stops
+                        run.save(step, training.network, training.optimiser)
+                        saved = time.monotonic()
+                    if last and done < plan.steps:
+                        run.verify(plan.kept)
             except (ValueError, OSError) as error:
                 failure = error  # which the others learn at the next meeting
                 if share.processes == 1:
