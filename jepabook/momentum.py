@@ -13,7 +13,7 @@ unit of gradient flow throughout, as in `linear_net`; times are in the paper's c
 """
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.interpolate import krogh_interpolate
 from scipy.special import log_expit
 
 from jepabook import _ode, _validate, clock
@@ -230,27 +230,38 @@ def inversion_boundary(rho, rho_other, depth, epsilon, target_rate, fraction=0.5
         Above it the other feature is first, to a relative 1e-8. NaN if it lies outside
         (e^-14, e^14).
     """
-    log_rate = np.log(_validate.number("target_rate", target_rate, _validate.positive))
+    depth, positive = _validate.depth(depth), _validate.positive
+    rho, rho_other = (
+        _validate.number(name, value, positive)
+        for name, value in (("rho", rho), ("rho_other", rho_other))
+    )
+    epsilon = _validate.number("epsilon", epsilon, positive)
+    log_rate = np.log(_validate.number("target_rate", target_rate, positive))
+    fraction = _validate.number("fraction", fraction, _validate.open_unit)
+    goal = None if goal is None else _validate.number("goal", goal, positive)
 
-    def count(log_rates, which):
-        """The logarithm of tau times the critical time."""
-        critical_time(1.0, which, depth, epsilon, target_rate, fraction, goal)
-        known = np.broadcast_arrays(1.0, which, epsilon, log_rates, fraction, goal or 1.0)
-        lam, which, size, log_rates, share, size_to_reach = known
-        reach = size_to_reach if goal else None
-        return log_rates + _times(lam, which, depth, size, log_rates, share, reach)[-1]
+    def excess(log_ratios):
+        """By how much the logarithm of tau times the other's time exceeds the first one's."""
+        log_rates = log_rate - np.append(0.0, log_ratios)  # the first is at ratio 1
+        which = np.append(rho, np.full(len(log_ratios), rho_other))
+        lam, size, share, wanted = (
+            np.full(which.shape, x) for x in (1.0, epsilon, fraction, goal or 1.0)
+        )
+        wanted = None if goal is None else wanted
+        count = log_rates + _times(lam, which, depth, size, log_rates, share, wanted)[-1]
+        return count[1:] - count[0]
 
-    first = count(log_rate, rho)
-
-    def excess(log_ratio):
-        return count(log_rate - log_ratio, rho_other) - first
-
-    ratios = np.arange(-14.0, 15.0)
-    above = excess(ratios) > 0
+    # all ratios at once, for one of them takes as long
+    coarse = np.arange(-14.0, 15.0)
+    above = excess(coarse) > 0
     if above.all() or not above.any():
         return np.nan
-    last = ratios[above].max()
-    return float(np.exp(brentq(excess, last, last + 1, xtol=1e-9)))
+    # a little beyond both ends, which rounding may put on the other side of the tie
+    fine = coarse[above].max() + np.linspace(-0.1, 1.1, 65)
+    found = excess(fine)
+    last = np.flatnonzero(found > 0).max()
+    near = slice(last - 3, last + 5)
+    return float(np.exp(krogh_interpolate(found[near], fine[near], 0.0)))
 
 
 def fast_delay(rho, depth, epsilon, target_rate, fraction=0.5):

@@ -262,11 +262,12 @@ def test_slow_limit_is_approached_by_sizes_targets_and_times(depth):
 
 
 def test_at_the_boundary_two_features_tie():
-    for goal in (None, 0.1):
-        known = {"depth": 3, "epsilon": 0.02, "target_rate": 0.3, "goal": goal}
+    for goal, rate in [(None, 1e-3), (None, 0.3), (0.1, 0.3), (0.1, 1e3)]:
+        known = {"depth": 3, "epsilon": 0.02, "target_rate": rate, "goal": goal}
         ratio = momentum.inversion_boundary(1.0, 0.7, **known)
         first = momentum.critical_time(1.0, 1.0, **known)
-        assert momentum.critical_time(ratio, 0.7, **known) == pytest.approx(first, rel=1e-7)
+        assert momentum.critical_time(ratio, 0.7, **known) == pytest.approx(first, rel=1e-8)
+        assert momentum.inversion_boundary(0.8, 0.8, **known) == pytest.approx(1, rel=1e-8)
     assert np.isnan(momentum.inversion_boundary(1.0, 0.7, 3, 0.02, 1e-6, goal=0.1))
 
 
