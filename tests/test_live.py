@@ -271,3 +271,121 @@ def test_the_still_is_the_notebooks_figure():
     assert "clean" in text
     with pytest.raises(LookupError, match="no output for the figure fig-none"):
         figure_with_text(notebook, "fig-none")
+
+
+# --- who goes first -----------------------------------------------------------------------------
+
+
+def pair(page):
+    fields = page.locator("#live-plane input[type=number]")
+    x, depth, y, eps = (float(one) for one in fields.evaluate_all("all => all.map(f => f.value)"))
+    return int(depth), eps, x, y
+
+
+def check_plane(page):
+    """Boundaries, order and region are the package's, for the settings shown. Returns these."""
+    depth, eps, x, y = pair(page)
+    text = page.locator("#live-plane [data-part=words]").inner_text()
+    known = page.locator("#live-plane data").evaluate_all(
+        "all => all.map(one => [one.dataset.objective, Number(one.value)])"
+    )
+    firsts = []
+    for objective in BOTH:
+        size = dynamics.fixed_point(objective, x, depth)
+        if eps < 0.5 * min(size, 1):
+            edge = critical_time.inversion_boundary(objective, 1.0, x, depth, eps)
+            close(dict(known)[objective.name], edge)
+            firsts.append("noisy" if y > edge else "clean")
+            if y != edge:
+                assert re.search(rf"{objective.name} learns the {firsts[-1]} one at t = ", text)
+        elif eps >= size:
+            assert f"{objective.name} learns the clean one at" in text
+            assert "never the noisy one" in text and objective.name not in dict(known)
+            firsts.append("never")
+    if len(firsts) == 2:
+        expected = {
+            ("clean", "clean"): "In agreement: both learn the clean one first.",
+            ("noisy", "noisy"): "In agreement: both learn the noisy one first.",
+            ("clean", "noisy"): "In conflict: JEPA learns the clean one first, MAE the noisy one.",
+            ("noisy", "clean"): "Reversed: ",
+            ("never", "noisy"): "What MAE learns first JEPA never learns.",
+            ("never", "clean"): "JEPA never learns the noisy one.",
+        }[*firsts]
+        assert text.startswith(expected), (pair(page), text)
+    return (depth, eps, x, y), tuple(firsts)
+
+
+def test_the_plane_says_what_the_package_says(visit):
+    page, rng, seen = visit("plane"), np.random.default_rng(2), set()
+    for _ in range(60):
+        settings = {
+            "L": rng.integers(1, 13),
+            "eps": float(f"{10 ** rng.uniform(-7, -0.7):.3g}"),
+            "x": round(rng.uniform(0.2, 1), 3),
+            "y": round(np.exp(rng.uniform(np.log(0.8), np.log(2))), 3),
+        }
+        set_hash(page, settings)
+        shown, firsts = check_plane(page)
+        assert shown == tuple(settings.values())
+        assert "NaN" not in page.locator("[data-part=plane]").inner_html()
+        seen.add(firsts)
+    assert len(seen) >= 4
+
+
+def test_the_boundaries_are_drawn_where_they_are(visit):
+    page = visit("plane", "#L=4&eps=0.001&x=0.7&y=1.1")
+    left, right, top, bottom = 46, 590, 26, 320
+    for objective, line in zip(BOTH, ("not(.MAE, .metre)", "is(.MAE)"), strict=True):
+        points = page.locator(f"[data-part=plane] polyline:{line}").get_attribute("points")
+        drawn = np.array([point.split(",") for point in points.split()], dtype=float)
+        x = 0.2 + 0.8 * (drawn[:, 0] - left) / (right - left)
+        y = 0.6 * (4 / 0.6) ** ((bottom - drawn[:, 1]) / (bottom - top))
+        inside = (y > 0.6) & (y < 4) & (x < 0.999)
+        expected = critical_time.inversion_boundary(objective, 1.0, x[inside], 4, 0.001)
+        assert inside.sum() > 100
+        steep = np.abs(np.gradient(np.log(expected), x[inside])) < 10
+        close(y[inside][steep], expected[steep], rtol=2e-3)
+
+
+def test_the_pair_is_dragged_by_mouse_and_moved_by_keys(visit):
+    page = visit("plane")
+    plane = page.locator("[data-part=plane]")
+    box = plane.bounding_box()
+    before = check_plane(page)[0]
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    assert check_plane(page)[1] == ("noisy", "noisy")
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.62 * box["height"], steps=4)
+    page.mouse.up()
+    assert check_plane(page)[1] == ("clean", "noisy")
+    page.mouse.move(box["x"] + 10, box["y"] + 10)
+    assert check_plane(page)[1] == ("clean", "noisy")
+    plane.focus()
+    _, _, x, y = check_plane(page)[0]
+    for key in ("ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    moved = check_plane(page)[0]
+    assert moved[2] == pytest.approx(x - 0.01) and moved[3] == pytest.approx(1.02 * y, rel=5e-3)
+    until(page, "location.hash.startsWith('#L=5&eps=0.01&x=')")
+    assert moved != before
+    page.get_by_role("button", name="four layers").click()
+    assert check_plane(page) == ((4, 0.001, 0.6, 1.2), ("clean", "noisy"))
+    page.locator("#plane-L").press("ArrowLeft")
+    assert check_plane(page) == ((3, 0.001, 0.6, 1.2), ("noisy", "noisy"))
+
+
+def test_the_pair_is_dragged_by_touch(visit):
+    page = visit("plane", width=audit.NARROW, has_touch=True)
+    grip = page.locator("[data-part=grip]").bounding_box()
+    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    session = page.context.new_cdp_session(page)
+    for kind, points in (
+        ("touchStart", [{"x": x, "y": y}]),
+        ("touchMove", [{"x": x + 20, "y": y - 20}]),
+        ("touchMove", [{"x": x + 60, "y": y - 60}]),
+        ("touchEnd", []),
+    ):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    settings, firsts = check_plane(page)
+    assert settings[2] > 0.7 and settings[3] > 1.5 and firsts == ("noisy", "noisy")
+    assert page.evaluate("scrollY") == 0

@@ -159,16 +159,82 @@ const controls = (() => {
     };
   }
 
-  // A screen reader hears a text when the sliders have come to rest.
-  function announcer(place) {
+  // --- a picture on its page -------------------------------------------------------------------------
+
+  // Its state, which it may change, and then tells by `changed`; `draw` is called with the field that
+  // is being typed into, if any, whenever the state is another. Buttons with data-view anywhere on the
+  // page bring their settings, as a step in the history.
+  function picture(root, settings, start, draw) {
+    const address = state(settings, start);
+    const values = address.parse("").values;
+    const message = root.querySelector(".live-message");
+    const said = root.querySelector(".live-hidden[role=status]");
+    const say = (text) => (message.textContent = text);
+
+    function changed(active) {
+      if (!root.querySelector("[aria-invalid=true]")) say("");
+      show(active);
+      address.saveSoon(values);
+    }
+
+    function load() {
+      const asked = address.asked();
+      if (asked !== undefined) {
+        const { values: given, told } = address.parse(asked);
+        Object.assign(values, given);
+        say(told.join(" "));
+      }
+      show();
+    }
+
+    function show(active) {
+      draw(active);
+      for (const button of root.querySelectorAll("[data-view]")) {
+        const same = address.format(address.parse(button.dataset.view).values) === address.format(values);
+        button.setAttribute("aria-pressed", same);
+      }
+    }
+
     let resting;
-    return (text) => {
-      clearTimeout(resting);
-      resting = setTimeout(() => (place.textContent = text), 600);
+    return {
+      state: values,
+      say,
+      changed,
+      save: () => address.save(values),
+      saveSoon: () => address.saveSoon(values),
+      // A screen reader hears a text when the sliders have come to rest.
+      announce(text) {
+        clearTimeout(resting);
+        resting = setTimeout(() => (said.textContent = text), 600);
+      },
+      connect: (control, setting, get, set) => connect(control, setting, { get, set, changed, refuse: say }),
+      // a slider and a field for each of the named settings, found by data-name
+      connectAll: (names) =>
+        names.map((name) =>
+          connect(root.querySelector(`[data-name=${name}]`), settings[name], {
+            get: () => values[name],
+            set: (value) => (values[name] = value),
+            changed,
+            refuse: say,
+          }),
+        ),
+      open() {
+        window.addEventListener("hashchange", () => address.asked() !== undefined && load());
+        plot.narrow.addEventListener("change", () => show());
+        document.addEventListener("click", ({ target }) => {
+          const button = target.closest("[data-view]");
+          if (!button) return;
+          address.save(values);
+          address.go(address.parse(button.dataset.view).values);
+          load();
+          root.querySelector(".live-plot").scrollIntoView({ block: "nearest" });
+        });
+        load();
+      },
     };
   }
 
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  return { decoded, number, choice, state, connect, announcer, still };
+  return { decoded, number, choice, picture, still };
 })();

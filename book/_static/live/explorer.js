@@ -13,8 +13,6 @@
   const NEAR = 1 / 3; // of the way is gone at the start: said of a feature that is ahead of another
 
   const find = (id) => document.getElementById(`explorer-${id}`);
-  const say = (text) => (find("message").textContent = text);
-  const announce = controls.announcer(find("said"));
 
   // --- the state and its form in the address -----------------------------------------------------
 
@@ -56,11 +54,13 @@
     show: controls.choice("show", "size", "share"),
     clock: controls.choice("clock", "own", "common"),
   };
-  const address = controls.state(
+  const picture = controls.picture(
+    document.getElementById("live-explorer"),
     SETTINGS,
     "L=5&eps=0.01&f=1:1,1.2:0.6&p=0.5&scale=linear&show=size&clock=own",
+    render,
   );
-  let { values: state } = address.parse("");
+  const { state, say, changed } = picture;
 
   const letter = (item) => (item.name ? `“${item.name}”` : `${item.index + 1}`);
   const called = (item) => (item.name ? letter(item) : `feature ${letter(item)}`);
@@ -166,7 +166,7 @@
     find("words").replaceChildren(
       ...lines.map((line) => element("p", line === verdict ? element("strong", line) : line)),
     );
-    announce(lines.join(" "));
+    picture.announce(lines.join(" "));
   }
 
   // --- drawing -----------------------------------------------------------------------------------
@@ -291,16 +291,7 @@
 
   // --- controls ----------------------------------------------------------------------------------
 
-  const connect = (control, setting, get, set) => controls.connect(control, setting, { get, set, changed, refuse: say });
-
-  const shared = ["L", "eps", "p"].map((name) =>
-    connect(
-      document.querySelector(`#live-explorer .live-shared [data-name=${name}]`),
-      SETTINGS[name],
-      () => state[name],
-      (value) => (state[name] = value),
-    ),
-  );
+  const shared = picture.connectAll(["L", "eps", "p"]);
 
   let rows = [];
   function makeRow(index) {
@@ -320,7 +311,7 @@
       slider.id = `explorer-${key}-${index + 1}`;
       control.querySelector("label").htmlFor = slider.id;
       field.setAttribute("aria-label", `${setting.symbol} of feature ${index + 1}, exact value`);
-      return connect(control, setting, () => state.f[index][key], (value) => (state.f[index][key] = value));
+      return picture.connect(control, setting, () => state.f[index][key], (value) => (state.f[index][key] = value));
     });
     const remove = row.querySelector(".live-remove");
     remove.setAttribute("aria-label", `Remove feature ${index + 1}`);
@@ -392,7 +383,7 @@
   }
 
   find("copy").addEventListener("click", () => {
-    address.save(state);
+    picture.save();
     copy(location.href, "The link is copied.");
   });
   find("svg").addEventListener("click", () => {
@@ -407,16 +398,6 @@
     copy(lines(), "Copied: the times of the table, from the book's package.");
   });
 
-  // Buttons further down the page, which this script runs before, work in the same way.
-  document.addEventListener("click", ({ target }) => {
-    const button = target.closest("[data-view]");
-    if (!button) return;
-    address.save(state);
-    address.go(address.parse(button.dataset.view).values);
-    load();
-    find("JEPA").scrollIntoView({ block: "nearest" });
-  });
-
   // --- from the state to the page ----------------------------------------------------------------
 
   function render(active) {
@@ -426,10 +407,6 @@
     find("gain").textContent = shown(state.eps ** (1 / state.L), 3);
     find("add").disabled = state.f.length >= MOST;
     for (const [id, [name, , on]] of Object.entries(SWITCHES)) find(id).checked = state[name] === on;
-    for (const button of document.querySelectorAll("#live-explorer [data-view]")) {
-      const same = address.format(address.parse(button.dataset.view).values) === address.format(state);
-      button.setAttribute("aria-pressed", same);
-    }
     const all = OBJECTIVES.map((objective) => courses.of(objective, state.f, state));
     const words = sentences(all);
     drawn = OBJECTIVES.map((objective, n) => ({
@@ -442,23 +419,5 @@
     write(words);
   }
 
-  function changed(active) {
-    if (!document.querySelector("#live-explorer [aria-invalid=true]")) say("");
-    render(active);
-    address.saveSoon(state);
-  }
-
-  function load() {
-    const asked = address.asked();
-    if (asked !== undefined) {
-      const { values, told } = address.parse(asked);
-      state = values;
-      say(told.join(" "));
-    }
-    render();
-  }
-
-  window.addEventListener("hashchange", () => address.asked() !== undefined && load());
-  plot.narrow.addEventListener("change", () => render());
-  load();
+  picture.open();
 })();

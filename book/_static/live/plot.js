@@ -85,12 +85,13 @@ const plot = (() => {
     };
   }
 
-  function logarithmic(low, high) {
+  // ticks: at round numbers, or at those that are given
+  function logarithmic(low, high, given) {
     const decades = Math.log10(high / low);
     const factors = decades > 2.2 ? [1] : [1, 2, 5];
     const every = Math.ceil(decades / 6);
     const text = (t) => (t < 1e4 && t > 1e-3 ? numbers.shown(t) : numbers.power(t));
-    const ticks = Array.from(
+    const round = Array.from(
       { length: Math.ceil(decades) + 2 },
       (_, n) => Math.floor(Math.log10(low)) + n,
     )
@@ -102,7 +103,7 @@ const plot = (() => {
       high,
       fraction: (value) => Math.log(Math.max(value, low * 1e-3) / low) / Math.log(high / low),
       value: (fraction) => low * (high / low) ** fraction,
-      ticks: ticks.map((t) => [t, text(t)]),
+      ticks: (given ?? round).map((t) => [t, text(t)]),
       unit: "",
     };
   }

@@ -17,13 +17,10 @@
     at: controls.number("at", 0, 1),
     bet: controls.choice("bet", "none", "clean", "noisy"),
   };
-  const address = controls.state(SETTINGS, "noise=0.8&eps=0.01&at=0&bet=none");
-  let { values: state } = address.parse("");
-
   const root = document.getElementById("live-race");
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
-  const announce = controls.announcer(part("said"));
-  const say = (text) => (part("message").textContent = text);
+  const picture = controls.picture(root, SETTINGS, "noise=0.8&eps=0.01&at=0&bet=none", render);
+  const { state, announce } = picture;
 
   // --- the race ------------------------------------------------------------------------------------
 
@@ -209,9 +206,11 @@
   function pause() {
     cancelAnimationFrame(frame);
     frame = undefined;
-    part("play").textContent = state.at < 1 ? "▶ Play" : "↺ Again";
-    address.saveSoon(state);
+    picture.saveSoon();
+    rest();
   }
+
+  const rest = () => (part("play").textContent = state.at < 1 ? "▶ Play" : "↺ Again");
 
   function play() {
     if (frame) return pause();
@@ -247,18 +246,18 @@
     });
   }
 
+  // whoever moves a slider wants to see the end
   const connected = ["noise", "eps"].map((name) =>
-    controls.connect(root.querySelector(`[data-name=${name}]`), SETTINGS[name], {
-      get: () => state[name],
-      set: (value) => (state[name] = value),
-      changed: (active) => {
-        if (frame) pause();
-        state.at = 1;
-        render(active);
-        pause();
+    picture.connect(
+      root.querySelector(`[data-name=${name}]`),
+      SETTINGS[name],
+      () => state[name],
+      (value) => {
+        cancelAnimationFrame(frame);
+        frame = undefined;
+        Object.assign(state, { [name]: value, at: 1 });
       },
-      refuse: say,
-    }),
+    ),
   );
 
   function render(active) {
@@ -271,20 +270,8 @@
     }
     wasDecided = undefined;
     move(state.at);
+    if (!frame) rest();
   }
 
-  function load() {
-    const asked = address.asked();
-    if (asked !== undefined) {
-      const { values, told: problems } = address.parse(asked);
-      state = values;
-      say(problems.join(" "));
-    }
-    render();
-    part("play").textContent = state.at < 1 ? "▶ Play" : "↺ Again";
-  }
-
-  window.addEventListener("hashchange", () => address.asked() !== undefined && load());
-  plot.narrow.addEventListener("change", () => render());
-  load();
+  picture.open();
 })();
