@@ -8,9 +8,10 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from browsing import until
 
-from jepabook import JEPA, MAE, critical_time, dynamics
+from jepabook import JEPA, MAE, critical_time, dynamics, linear_net, minibatch
 from tools import audit
 from tools.landing_figure import figure_with_text
 from tools.notebooks import ROOT, toc_entries
@@ -72,7 +73,7 @@ def test_every_panel_has_its_page_and_every_page_one_panel_at_most():
 
 def test_they_weigh_little():
     """What the picture's own script weighs, and all that pictures share."""
-    shared = ("numbers.js", "theory.js", "courses.js", "plot.js", "controls.js", "live.css")
+    shared = ("numbers.js", "theory.js", "courses.js", "plot.js", "controls.js", "features.js")
     assert sum((STATIC / name).stat().st_size for name in shared) < 55_000
     own = [path for path in STATIC.glob("*.js") if path.name not in shared]
     assert {path.stem for path in own} >= PAGES.keys()
@@ -389,3 +390,148 @@ def test_the_pair_is_dragged_by_touch(visit):
     settings, firsts = check_plane(page)
     assert settings[2] > 0.7 and settings[3] > 1.5 and firsts == ("noisy", "noisy")
     assert page.evaluate("scrollY") == 0
+
+
+# --- train a network ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine(browser):
+    """engine(objective, features, settings, moments): what network.js records, in an empty page."""
+    page = browser.new_page()
+    for name in ("numbers", "theory", "network"):
+        page.add_script_tag(path=str(STATIC / f"{name}.js"))
+
+    def call(program, argument):
+        return page.evaluate(program, argument)
+
+    yield call
+    page.close()
+
+
+@pytest.mark.parametrize(("seed", "count"), [(0, 5), (1, 16), (12, 37), (2**32 - 1, 400)])
+def test_random_numbers_are_torchs(engine, seed, count):
+    program = """([seed, n]) => {
+        const generator = network.generator(seed);
+        return [...generator.normals(n), ...generator.normals(3)];
+    }"""
+    generator = torch.Generator().manual_seed(seed)
+    expected = [torch.randn(n, generator=generator, dtype=torch.float64) for n in (count, 3)]
+    close(engine(program, [seed, count]), torch.cat(expected).numpy(), rtol=1e-13, atol=1e-15)
+
+
+def package_sizes(features, settings, moments):
+    """What the package's engine records for JEPA and MAE, (moments, 2, features)."""
+    lam, rho = np.array(features).T
+    depth, gain, width = settings["depth"], settings["gain"], len(lam)
+    aligned = settings["start"] == "aligned"
+    kind, seed = "orthogonal" if aligned else settings["start"], settings["seed"]
+    weights = linear_net.initial_weights(kind, 1, depth, width, gain, seed, dtype=torch.float64)
+    weights = weights.repeat(1, 2, 1, 1)
+    if aligned:
+        eye = torch.eye(width, dtype=torch.float64)
+        encoder = torch.linalg.multi_dot([*weights[:depth, 1].flip(0), eye])
+        weights[-1, 0], weights[-1, 1] = gain * eye, gain ** (1 - depth) * encoder.T
+    rates = settings["rate"], settings["decay"], settings["tau"]
+    whole = linear_net.settings(BOTH, weights, *rates)
+    xx, yx = np.diag(lam / rho), np.diag(lam)
+    source = minibatch.Population(xx, yx)
+    if n := settings["batch"]:
+        draw = (yx, n, seed + 1, "covariances", torch.float64)
+        source = minibatch.GaussianViews(xx, yx, *draw)
+    return linear_net.train(weights, whole, source, moments[-1], moments).sizes
+
+
+PAIR = [(1.0, 1.0), (1.2, 0.6)]
+EIGHT = np.transpose([np.linspace(1, 1.2, 8), np.linspace(1, 0.6, 8)]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("features", "start", "changed"),
+    [
+        (PAIR, "aligned", {}),
+        (EIGHT, "orthogonal", {"seed": 1}),
+        (EIGHT, "gaussian", {"gain": 0.6, "decay": 1e-3, "tau": 1.0, "depth": 4}),
+        (EIGHT, "gaussian", {"batch": 16, "rate": 0.02, "seed": 3}),
+        (PAIR, "gaussian", {"batch": 5, "tau": 0.1, "depth": 1}),
+        (PAIR, "aligned", {"batch": 9, "tau": 0.0, "decay": 0.2, "seed": 99}),
+    ],
+)
+def test_the_same_seed_gives_the_packages_curve(engine, features, start, changed):
+    settings = {"depth": 3, "gain": 0.4, "batch": 0, "rate": 0.05, "decay": 0.0, "tau": np.inf}
+    settings |= {"seed": 0, "start": start} | changed
+    moments = [0, 1, 10, 100, 1000, 2500]
+    program = """([name, features, settings, moments]) => network.train(theory[name],
+        features.map(([lam, rho]) => ({lam, rho})),
+        {...settings, tau: settings.tau ?? Infinity}, moments)"""
+    passed = settings | {"tau": None if settings["tau"] == np.inf else settings["tau"]}
+    expected = package_sizes(features, settings, moments)
+    for run, objective in enumerate(BOTH):
+        close(engine(program, [objective.name, features, passed, moments]), expected[:, run])
+
+
+def train(page):
+    page.locator("[data-part=play]").click()
+    until(page, "document.querySelector('[data-part=play]').textContent.includes('Again')")
+    return {
+        objective: page.locator(f"[data-part={objective.name}] circle").evaluate_all(
+            "all => all.map(dot => Number(dot.dataset.size))"
+        )[::-1]
+        for objective in BOTH
+    }
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "#f=1:1,1.2:0.6&L=2&c=0.4&start=aligned",
+        "#f=1:1,1.2:0.6,1:0.8&L=2&c=0.4&start=gaussian&n=12&tau=1&kappa=0.01&seed=7&eta=0.1",
+    ],
+)
+def test_the_python_to_take_away_ends_where_the_picture_ends(visit, state):
+    page = visit("train", state)
+    ends = train(page)
+    page.get_by_role("button", name="Python").click()
+    made = {}
+    exec(page.locator("[data-part=lines]").inner_text(), made)
+    for run, objective in enumerate(BOTH):
+        close(ends[objective], made["sizes"][run])
+    if "aligned" in state:
+        close(ends[JEPA], dynamics.fixed_point(JEPA, np.array([1, 0.6]), 2), rtol=0.05)
+        assert "All that the theory assumes is given" in words(page)
+        assert "JEPA learned feature 1 first, then 2." in words(page)
+        assert "MAE learned feature 2 first, then 1." in words(page)
+
+
+def test_it_is_said_when_the_theory_does_not_apply(visit):
+    page = visit("train", "#L=2&c=0.4")
+    assert "does not apply" not in words(page)
+    page.locator("[data-part=start]").select_option("gaussian")
+    assert "does not apply as it stands: The layers start at random" in words(page)
+    for name, said in (("n", "8 pairs only"), ("kappa", "decay pulls"), ("eta", "so large")):
+        page.locator(f"[data-name={name}] input[type=number]").fill("0.2" if name != "n" else "8")
+        assert said in words(page)
+    page.locator("[data-part=tau]").select_option("0")
+    assert "target is frozen" in words(page)
+    until(page, "location.hash.includes('start=gaussian&n=8&eta=0.2&tau=0&kappa=0.2')")
+
+
+def test_a_run_that_diverges_says_so(visit):
+    page = visit("train", "#f=5:0.1,5:0.1&L=6&c=1&eta=1")
+    train(page)
+    assert "JEPA has diverged after" in words(page) and "MAE has diverged after" in words(page)
+    assert "NaN" not in page.locator("#live-train").inner_html()
+
+
+def test_training_is_paused_and_goes_on(visit):
+    page = visit("train", "#L=3&c=0.1&eta=0.01", motion=True)
+    play, progress = page.locator("[data-part=play]"), page.locator("[data-part=progress]")
+    play.click()
+    until(page, "/step [1-9]/.test(document.querySelector('[data-part=progress]').textContent)")
+    play.click()
+    held = progress.inner_text()
+    page.wait_for_timeout(100)
+    assert progress.inner_text() == held and play.inner_text().endswith("Train")
+    page.locator("#train-c").press("End")
+    assert progress.inner_text().startswith("JEPA: step 0 of")
+    assert page.locator("[data-part=matrix-MAE] rect").count() == 4

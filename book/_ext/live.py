@@ -24,6 +24,7 @@ from tools.landing_figure import figure_with_text
 FOLDER = "book/live"
 LINKS = "links.yml"
 SHARED = ("numbers", "theory", "courses", "plot", "controls")
+MORE = {"explorer": ("features",), "train": ("features", "network")}  # what some pictures need
 STILLS = "live/stills"
 NOTEBOOKS = "notebooks"
 
@@ -64,7 +65,8 @@ class Live(SphinxDirective):
         instead = f'<img src="{static}/{STILLS}/{name}.png" alt="{escape(text)}" />'
         told = " ".join([*self.content, "The picture moves on the site, where scripts run."])
         scripts = "".join(
-            f'<script src="{static}/live/{script}.js"></script>\n' for script in (*SHARED, name)
+            f'<script src="{static}/live/{script}.js"></script>\n'
+            for script in (*SHARED, *MORE.get(name, ()), name)
         )
         markup = (
             f'<div class="live" id="live-{name}">\n'

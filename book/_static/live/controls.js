@@ -13,6 +13,7 @@ const controls = (() => {
     const parsed = (text) => (text.trim() === "" ? NaN : Number(text));
     return {
       symbol,
+      limits: [low, high],
       rule: `${symbol} must ${whole ? "be a whole number" : "lie"} between ${shown(low)} and ${shown(high)}.`,
       exactly: (text) => (right(parsed(text)) ? parsed(text) : undefined),
       read(text, fallback) {
@@ -234,7 +235,17 @@ const controls = (() => {
     };
   }
 
+  // Copy a text; what is to be said of it.
+  async function copied(text, done) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return done;
+    } catch {
+      return "This browser does not let a page copy.";
+    }
+  }
+
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  return { decoded, number, choice, picture, still };
+  return { decoded, number, choice, picture, copied, still };
 })();

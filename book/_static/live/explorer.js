@@ -7,48 +7,17 @@
   const { shown, percent, signedPercent, listed } = numbers;
   const { element } = plot;
   const OBJECTIVES = [JEPA, MAE];
-  const FEWEST = 2;
   const MOST = 8;
-  const LONGEST = 12; // letters of a name
   const NEAR = 1 / 3; // of the way is gone at the start: said of a feature that is ahead of another
 
   const find = (id) => document.getElementById(`explorer-${id}`);
 
   // --- the state and its form in the address -----------------------------------------------------
 
-  const LAM = controls.number("λ", 0.05, 5, { logarithmic: true });
-  const RHO = controls.number("ρ", 0.05, 2);
-  const DEFAULTS = [
-    { lam: 1, rho: 1, name: "" },
-    { lam: 1.2, rho: 0.6, name: "" },
-  ];
-
-  const cleaned = (name) => [...name.replace(/\p{C}/gu, "")].slice(0, LONGEST).join("").trim();
-
-  const features = {
-    raw: true, // a name may hold commas and colons
-    read(text) {
-      const problems = [];
-      const list = text.split(",").slice(0, MOST).map((item, i) => {
-        const [lam, rho = "", name = ""] = item.split(":").map(controls.decoded);
-        const usual = DEFAULTS[i] ?? DEFAULTS[0];
-        const numbersRead = [LAM.read(lam, usual.lam), RHO.read(rho, usual.rho)];
-        problems.push(...numbersRead.flatMap(([, told]) => (told ? [`Feature ${i + 1}: ${told}`] : [])));
-        return { lam: numbersRead[0][0], rho: numbersRead[1][0], name: cleaned(name) };
-      });
-      if (text.split(",").length > MOST) problems.push(`Only the first ${MOST} features are taken.`);
-      if (list.length < FEWEST) problems.push("One feature is too few: a second one stands beside it.");
-      while (list.length < FEWEST) list.push({ ...DEFAULTS[list.length] });
-      return [list, ...problems];
-    },
-    write: (list) =>
-      list.map(({ lam, rho, name }) => `${lam}:${rho}${name && `:${encodeURIComponent(name)}`}`).join(","),
-  };
-
   const SETTINGS = {
     L: controls.number("L", 1, 12, { whole: true }),
     eps: controls.number("ε", 1e-6, 0.3, { logarithmic: true }),
-    f: features,
+    f: features.setting(MOST, 2),
     p: controls.number("p", 0.01, 0.99),
     scale: controls.choice("scale", "linear", "log"),
     show: controls.choice("show", "size", "share"),
@@ -62,8 +31,7 @@
   );
   const { state, say, changed } = picture;
 
-  const letter = (item) => (item.name ? `“${item.name}”` : `${item.index + 1}`);
-  const called = (item) => (item.name ? letter(item) : `feature ${letter(item)}`);
+  const { letter, called } = features;
   const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
   // --- words -------------------------------------------------------------------------------------
@@ -74,7 +42,7 @@
     const falls = (key) =>
       sorted[0][key] > sorted.at(-1)[key] &&
       sorted.every((item, i) => i === 0 || item[key] <= sorted[i - 1][key]);
-    const keys = [LAM, RHO].filter((_, i) => falls(["lam", "rho"][i])).map(({ symbol }) => symbol);
+    const keys = ["lam", "rho"].filter(falls).map((key) => SETTINGS.f.numbers[key].symbol);
     return keys.length ? `, in the order of ${listed(keys)}` : "";
   }
 
@@ -293,49 +261,8 @@
 
   const shared = picture.connectAll(["L", "eps", "p"]);
 
-  let rows = [];
-  function makeRow(index) {
-    const row = find("feature").content.cloneNode(true).firstElementChild;
-    row.setAttribute("aria-label", `feature ${index + 1}`);
-    const name = row.querySelector("[type=text]");
-    name.setAttribute("aria-label", `name of feature ${index + 1}`);
-    name.placeholder = `feature ${index + 1}`;
-    name.addEventListener("input", () => {
-      state.f[index].name = cleaned(name.value);
-      changed(name);
-    });
-    const connected = [...row.querySelectorAll("[data-name]")].map((control) => {
-      const key = control.dataset.name;
-      const setting = { lam: LAM, rho: RHO }[key];
-      const [slider, field] = control.querySelectorAll("input");
-      slider.id = `explorer-${key}-${index + 1}`;
-      control.querySelector("label").htmlFor = slider.id;
-      field.setAttribute("aria-label", `${setting.symbol} of feature ${index + 1}, exact value`);
-      return picture.connect(control, setting, () => state.f[index][key], (value) => (state.f[index][key] = value));
-    });
-    const remove = row.querySelector(".live-remove");
-    remove.setAttribute("aria-label", `Remove feature ${index + 1}`);
-    remove.addEventListener("click", () => {
-      state.f.splice(index, 1);
-      changed();
-      find("add").focus();
-    });
-    const swatches = row.querySelectorAll(".live-swatch");
-    const update = (active) => {
-      connected.forEach((one) => one(active));
-      if (name !== active) name.value = state.f[index].name;
-      OBJECTIVES.forEach((objective, n) => plot.paint(swatches[n], shadeOf(objective, { index })));
-      remove.disabled = state.f.length <= FEWEST;
-    };
-    find("features").append(row);
-    return { row, update };
-  }
+  const rows = features.rows(picture, SETTINGS.f, find("features"), find("add"));
 
-  find("add").addEventListener("click", () => {
-    const { lam, rho } = state.f.at(-1);
-    state.f.push({ lam, rho: Math.max(0.05, Number((0.8 * rho).toPrecision(3))), name: "" });
-    changed();
-  });
   const SWITCHES = { log: ["scale", "linear", "log"], share: ["show", "size", "share"], clock: ["clock", "own", "common"] };
   for (const [id, [name, off, on]] of Object.entries(SWITCHES)) {
     find(id).addEventListener("change", ({ target }) => {
@@ -345,15 +272,6 @@
   }
 
   // --- to take away ------------------------------------------------------------------------------
-
-  async function copy(text, done) {
-    try {
-      await navigator.clipboard.writeText(text);
-      say(done);
-    } catch {
-      say("This browser does not let a page copy.");
-    }
-  }
 
   // a spreadsheet would take a name that begins like a formula for one
   const quoted = (name) => `"${(/^[=+\-@]/.test(name) ? `'${name}` : name).replaceAll('"', '""')}"`;
@@ -382,9 +300,9 @@
     return ["from jepabook import JEPA, MAE, critical_time", ...OBJECTIVES.map((one, n) => call(one, drawn[n].all))].join("\n");
   }
 
-  find("copy").addEventListener("click", () => {
+  find("copy").addEventListener("click", async () => {
     picture.save();
-    copy(location.href, "The link is copied.");
+    say(await controls.copied(location.href, "The link is copied."));
   });
   find("svg").addEventListener("click", () => {
     const paper = getComputedStyle(document.body).backgroundColor;
@@ -392,20 +310,18 @@
     plot.download("explorer.svg", "image/svg+xml", drawing);
   });
   find("csv").addEventListener("click", () => plot.download("explorer.csv", "text/csv", table()));
-  find("python").addEventListener("click", () => {
+  find("python").addEventListener("click", async () => {
     find("lines").textContent = lines();
     find("lines").hidden = false;
-    copy(lines(), "Copied: the times of the table, from the book's package.");
+    say(await controls.copied(lines(), "Copied: the times of the table, from the book's package."));
   });
 
   // --- from the state to the page ----------------------------------------------------------------
 
   function render(active) {
-    while (rows.length > state.f.length) rows.pop().row.remove();
-    while (rows.length < state.f.length) rows.push(makeRow(rows.length));
-    [...shared, ...rows.map(({ update }) => update)].forEach((update) => update(active));
+    shared.forEach((update) => update(active));
+    rows(active);
     find("gain").textContent = shown(state.eps ** (1 / state.L), 3);
-    find("add").disabled = state.f.length >= MOST;
     for (const [id, [name, , on]] of Object.entries(SWITCHES)) find(id).checked = state[name] === on;
     const all = OBJECTIVES.map((objective) => courses.of(objective, state.f, state));
     const words = sentences(all);
