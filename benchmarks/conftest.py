@@ -1,11 +1,6 @@
-"""The benchmarks use the same references as the tests, and print their tables past the capture."""
-
-import sys
-from pathlib import Path
+"""The benchmarks print their tables past the capture."""
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from jepabook import JEPA, MAE, features, linear_net, minibatch
+from jepabook import JEPA, MAE, feature_spectrum, linear_net, minibatch
 
 WIDTH, DEPTH, BATCH, RATE = 100, 5, 1000, 0.05
 ROUNDS = 25
 LEAST_RATIO = {1: 6, 32: 10}
-SPECTRUM = features.distribution(2, WIDTH, lam=(0.5, 1.5), rho=(0.5, 1.0))
+SPECTRUM = feature_spectrum.distribution(2, WIDTH, lam=(0.5, 1.5), rho=(0.5, 1.0))
 
 
 class PlainLoop:
@@ -120,7 +120,7 @@ def test_training_is_6_times_faster_than_autograd_on_samples_and_10_times_in_a_b
         ratios[name] = took["plain"] / (took[name] / ours.runs)
         share = ours.limit() / took[name]
         benchmark.extra_info[f"{name} runs"] = ratios[name], share
-        label = f"jepabook.linear_net.train, runs: {name}"
+        label = f"jepabook.training.linear_net.train, runs: {name}"
         each = 1e3 * took[name] / ours.runs
         lines.append(f"{label:44} {each:24.3f} {ratios[name]:7.1f} {share:16.0%}")
     show(*lines)

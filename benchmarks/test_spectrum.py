@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
+from jepabook._support.processes import Share
 from jepabook.spectrum import reading
 from jepabook.spectrum.backend import backend
-from jepabook.spectrum.share import Share
 from jepabook.spectrum.sources import Pairs
 
 GROUPS = 16

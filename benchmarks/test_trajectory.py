@@ -10,11 +10,11 @@ import time
 import mpmath
 import numpy as np
 import pytest
-import references
 from mpmath import mpf
 from scipy.integrate import solve_ivp
 
 from jepabook import JEPA, MAE, critical_time, dynamics
+from tests import references
 
 FEATURES, TIMES, DEPTH, SUBSET, RTOL = 1000, 1000, 5, 100, 1e-10
 LEAST_RATIO = 100
@@ -133,7 +133,7 @@ def test_trajectory_is_100_times_faster_than_one_integration_per_feature_and_mor
     lines = [
         f"{objective}: {FEATURES} features x {TIMES} times",
         f"{'':46} {'seconds':>9} {'ratio':>7} {'worst error':>12}",
-        f"{'jepabook.dynamics.trajectory':46} {seconds:9.4f} {1:7.0f} {our_error:12.1e}",
+        f"{'jepabook.theory.dynamics.trajectory':46} {seconds:9.4f} {1:7.0f} {our_error:12.1e}",
     ]
     errors = {}
     for name, (took, w) in rivals.items():

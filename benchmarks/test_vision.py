@@ -115,12 +115,12 @@ def test_training_is_faster_than_transformers_vitmae(name, benchmark, show, two_
         steps = {
             "transformers, the whole batch": rival(config, images, BATCH),
             f"transformers, parts of {PART}": rival(config, images, PART),
-            "MAE, the whole batch": ours(objectives.MAE(config), images, BATCH, None),
+            "MAE, the whole batch": ours(objectives.ImageMAE(config), images, BATCH, None),
             f"MAE, parts of {PART} on {THREADS} workers": ours(
-                objectives.MAE(config), images, PART, pool
+                objectives.ImageMAE(config), images, PART, pool
             ),
             f"JEPA, parts of {PART} on {THREADS} workers": ours(
-                objectives.JEPA(config), images, PART, pool
+                objectives.ImageJEPA(config), images, PART, pool
             ),
         }
         took = best(steps)
@@ -160,7 +160,7 @@ def test_fraction_of_peak_of_vit_s_8_on_a_gpu(benchmark, show):
     seconds(plain, 3)
     rate = GPU_BATCH / seconds(plain, GPU_STEPS)
     lines.append(f"{'transformers':14} {rate:16.0f}")
-    for kind in (objectives.MAE, objectives.JEPA):
+    for kind in (objectives.ImageMAE, objectives.ImageJEPA):
         objective = kind(config).cuda()
         step = ours(objective, images, GPU_BATCH, None)
         with FlopCounterMode(display=False) as counted:

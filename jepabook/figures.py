@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-from jepabook import _validate, critical_time, dynamics
-from jepabook.objectives import JEPA, MAE
+from jepabook._support import validate
+from jepabook.theory import critical_time, dynamics
+from jepabook.theory.objectives import JEPA, MAE
 
 COLOURS = {JEPA: "#0b5fa5", MAE: "#c1440e"}
 LINES = {JEPA: "-", MAE: (0, (4, 1.6))}
@@ -52,7 +53,7 @@ def use_style():
 
 def palette(objective):
     """A colour map for families of curves: faint for the lowest value, strong for the highest."""
-    _validate.objective(objective)
+    validate.objective(objective)
     red, green, blue = (int(COLOURS[objective][i : i + 2], 16) / 255 for i in (1, 3, 5))
     base = np.array([red, green, blue])
     stops = [0.33 * _WHITE + 0.67 * base, base, 0.45 * base + 0.55 * _BLACK]
@@ -67,7 +68,7 @@ def diverging():
 
 def shades(objective, values):
     """One colour a value, from `palette`; shape (n, 4)."""
-    values = _validate.shaped("values", values, ("n",))
+    values = validate.shaped("values", values, ("n",))
     return palette(objective)(Normalize(values.min(), values.max())(values))
 
 
@@ -90,14 +91,14 @@ def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count
     """
     from matplotlib.axes import Axes
 
-    _validate.instance("ax", ax, Axes)
-    count = _validate.integer("count", count, least=2, most=10**6)
-    t_max = _validate.number("t_max", t_max, _validate.positive)
-    shade_by = _validate.shaped("shade_by", shade_by, ("n",))
+    validate.instance("ax", ax, Axes)
+    count = validate.integer("count", count, least=2, most=10**6)
+    t_max = validate.number("t_max", t_max, validate.positive)
+    shade_by = validate.shaped("shade_by", shade_by, ("n",))
     t, colours = np.linspace(0, t_max, count), shades(objective, shade_by)
-    lam, rho, _ = _validate.broadcast(
-        lam=_validate.positive("lam", lam),
-        rho=_validate.positive("rho", rho),
+    lam, rho, _ = validate.broadcast(
+        lam=validate.positive("lam", lam),
+        rho=validate.positive("rho", rho),
         shade_by=np.empty(len(colours)),
     )
     if lam.shape != (len(colours),):
@@ -111,7 +112,7 @@ def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count
 
 def half_time_span(objective, lam, rho, depth, epsilon, margin=1.6):
     """The end of a time axis that shows every feature past half of its size."""
-    margin = _validate.number("margin", margin, _validate.positive)
+    margin = validate.number("margin", margin, validate.positive)
     times = critical_time.exact(objective, lam, rho, depth, epsilon)
     if not np.size(times):
         raise ValueError(f"lam must be of one feature or more, got shape {np.shape(times)}")

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jepabook import __version__, _memory, _validate
-from jepabook import _files as files
-from jepabook._command import Parser, status
+from jepabook import __version__
+from jepabook._support import files, memory, validate
+from jepabook._support.command import Parser, status
 
 FACTS, NUMBER = "facts", "format"
 FORMAT = 1  # files that were written before there was a number are read as well
@@ -58,13 +58,13 @@ def save(path, arrays, facts, undefined=()):
     """
     path, text = _npz(path), _json(facts)
     if not isinstance(undefined, (list, tuple)) or any(not isinstance(n, str) for n in undefined):
-        told = _validate.one_line(undefined)
+        told = validate.one_line(undefined)
         raise ValueError(f"undefined must be a sequence of names, got {told}")
-    for name in _validate.instance("arrays", arrays, dict):
+    for name in validate.instance("arrays", arrays, dict):
         if not _is_plain(name):
             raise ValueError(f"arrays must have plain names, none of {RESERVED}, got {name!r}")
     arrays = {
-        name: _validate.real(f"arrays[{name!r}]", array, KINDS) for name, array in arrays.items()
+        name: validate.real(f"arrays[{name!r}]", array, KINDS) for name, array in arrays.items()
     }
     for name, array in arrays.items():
         meant = any(fnmatchcase(name, pattern) for pattern in undefined)
@@ -104,7 +104,7 @@ def load(path):
                 raise ValueError("names that save does not give")
             # what is compressed can be a thousand times as long
             need = sum(member.file_size for member in file.zip.infolist())
-            if need > (free := _memory.free()):
+            if need > (free := memory.free()):
                 raise _TooLarge(
                     f"needs {need / 1e9:.3g} GB of memory where {free / 1e9:.3g} are free"
                 )
@@ -136,7 +136,7 @@ def result(name):
         If there is none, with the command that makes it.
     """
     if not (isinstance(name, str) and name.isidentifier()):
-        told = _validate.one_line(name)
+        told = validate.one_line(name)
         raise ValueError(f"name must be that of a module in results, got {told}")
     path = RESULTS / f"{name}.npz"
     if not path.exists():
@@ -155,7 +155,7 @@ def digest(*arrays):
     """One short hexadecimal name for the values, shapes and types of arrays."""
     sha = hashlib.sha256()
     for number, given in enumerate(arrays):
-        array = np.ascontiguousarray(_validate.real(f"arrays[{number}]", given, KINDS))
+        array = np.ascontiguousarray(validate.real(f"arrays[{number}]", given, KINDS))
         sha.update(f"{array.dtype}{array.shape}".encode())
         flat = array.reshape(-1).view(np.uint8)  # no copy, so that a memmap stays on the disk
         for start in range(0, flat.size, BLOCK):
@@ -178,9 +178,9 @@ def provenance(seed, started, device="cpu"):
     -------
     dict
     """
-    seed, started = _validate.seed(seed), _validate.number("started", started)
+    seed, started = validate.seed(seed), validate.number("started", started)
     if not isinstance(device, str) and type(device).__name__ != "device":  # torch's
-        raise ValueError(f"device must be told in words, got {_validate.one_line(device)}")
+        raise ValueError(f"device must be told in words, got {validate.one_line(device)}")
     return {
         "command": " ".join(["python", *_command()]),
         "seed": seed,
@@ -199,7 +199,7 @@ def versions(*packages):
     dict of str to str
     """
     for package in packages:
-        _validate.instance("packages", package, str)
+        validate.instance("packages", package, str)
     found = {"python": platform.python_version()}
     return found | {name: _version(name) for name in packages if find_spec(name)}
 
@@ -245,7 +245,7 @@ def _is_plain(name):
 
 
 def _npz(path):
-    path = _validate.path("path", path)
+    path = validate.path("path", path)
     if path.suffix != ".npz":
         raise ValueError(f"path must end in .npz, got {str(path)!r}")
     return path

@@ -1,5 +1,5 @@
 """Scripts that record what takes longer than a notebook may: see README.md beside them."""
 
-from jepabook import _command
+from jepabook._support import command
 
-_command.begin()
+command.begin()

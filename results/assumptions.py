@@ -24,23 +24,27 @@ from jepabook import (
     JEPA,
     MAE,
     FeatureSpectrum,
-    _layers,
     critical_time,
     dynamics,
     learning_order,
     linear_net,
     matrix_flow,
     minibatch,
+    noncommuting,
     recorded,
     relu_net,
-    violations,
+    rests,
+    unaligned_starts,
+    unbalanced,
 )
-from jepabook._command import workers
+from jepabook._support.command import workers
+from jepabook.claims import examples
+from jepabook.theory import _layers
 
 SEED, SEEDS = 0, 16
 OBJECTIVES = {"jepa": JEPA, "mae": MAE}
-DEPTH, GAIN = violations.DEPTH, violations.GAIN
-SPECTRUM = violations.task()
+DEPTH, GAIN = examples.DEPTH, examples.GAIN
+SPECTRUM = examples.task()
 WIDTH = len(SPECTRUM)
 XX, YX = SPECTRUM.covariances()
 YY = np.diag(SPECTRUM.lam * SPECTRUM.rho)  # y is the part that x predicts, and no noise
@@ -135,19 +139,19 @@ def stiff_sizes(objective, weights, times):
 
 def aligned(objective, seed, depth=DEPTH, gain=GAIN):
     """Weights that obey Assumption 3.1."""
-    return violations.aligned_layers(objective, np.full((depth + 1, WIDTH), gain), seed)
+    return unaligned_starts.aligned_layers(objective, np.full((depth + 1, WIDTH), gain), seed)
 
 
 def turned(objective, angle, seed):
     """The decoder turned by a random rotation."""
     weights = aligned(objective, seed)
-    weights[-1] = weights[-1] @ violations.rotation(WIDTH, angle, generator(1, seed))
+    weights[-1] = weights[-1] @ unaligned_starts.rotation(WIDTH, angle, generator(1, seed))
     return weights
 
 
 def loosened(objective, share, seed):
     """Layers on the way to independent Gaussian ones."""
-    return violations.loosened(aligned(objective, seed), GAIN, share, generator(2, seed))
+    return unaligned_starts.loosened(aligned(objective, seed), GAIN, share, generator(2, seed))
 
 
 def random_start(objective, kind, seed, depth, gain):
@@ -179,7 +183,7 @@ def width_part(widths, seeds=8):
     for name, objective in OBJECTIVES.items():
         shares, taus = [], []
         for width in tqdm(widths, desc=name, disable=None):
-            spectrum = violations.task(width)
+            spectrum = examples.task(width)
             due, final = prediction(objective, spectrum, DEPTH, GAIN)
             runs = [
                 linear_net.initial_weights(
@@ -193,7 +197,7 @@ def width_part(widths, seeds=8):
             history = linear_net.flow(weights, chosen, source, times, rtol=1e-5, atol=1e-7)
             half = reduced(times, history.sizes, final, due, len(KINDS) - 1)["half"]
             shares.append(np.isfinite(half).mean(-1))
-            taus.append(violations.agreement(half, due))
+            taus.append(learning_order.agreement(half, due))
         found |= {f"{name}_learned": np.stack(shares), f"{name}_agreement": np.stack(taus)}
     return found
 
@@ -219,7 +223,7 @@ def balance_part(kind, levels, seeds):
         due, final = prediction(objective, SPECTRUM, DEPTH, GAIN)
         times = np.concatenate([clock(due, 8.0), [2000 * due.max()]])
         sizes = [
-            violations.unbalanced_sizes(
+            unbalanced.unbalanced_sizes(
                 objective, SPECTRUM.lam, SPECTRUM.rho, scales_of_layers(kind, level, seed), times
             )
             for level in levels
@@ -315,15 +319,15 @@ def commuting_part(levels, spectra, depth, gain, seeds, horizon):
         xx, yx, bases = [], [], []
         for angle in levels:
             for seed in range(seeds):
-                turn = violations.rotation(WIDTH, angle, generator(6, seed))
+                turn = unaligned_starts.rotation(WIDTH, angle, generator(6, seed))
                 spectrum = spectra(seed)
                 xx.append(turn @ np.diag(spectrum.sigma_squared) @ turn.T)
                 yx.append(np.diag(spectrum.lam))
                 share = gain if objective is JEPA else gain ** (depth + 1)
-                bases.append(violations.candidate_bases(xx[-1], yx[-1], share))
+                bases.append(noncommuting.candidate_bases(xx[-1], yx[-1], share))
         pairs = np.array(
             [
-                [violations.features_along(basis, x, y) for basis in some.values()]
+                [noncommuting.features_along(basis, x, y) for basis in some.values()]
                 for some, x, y in zip(bases, xx, yx, strict=True)
             ]
         )  # (runs, candidates, 2, d)
@@ -338,7 +342,7 @@ def commuting_part(levels, spectra, depth, gain, seeds, horizon):
         source = minibatch.Population(np.stack(xx), np.stack(yx))
         sizes = sizes_along(objective, weights, source, times, seen).reshape(-1, *final.shape)
         shape = (len(levels), seeds, *final.shape[1:])
-        grams = [violations.final_gram(objective, x, y, depth) for x, y in zip(xx, yx, strict=True)]
+        grams = [rests.final_gram(objective, x, y, depth) for x, y in zip(xx, yx, strict=True)]
         exact = np.sqrt(np.einsum("rij,rik,rkj->rj", seen, np.stack(grams), seen))
         found |= {
             f"{name}_half": learning_order.half_times(times, sizes).reshape(shape),

@@ -29,7 +29,7 @@ from jepabook import (
     minibatch,
     recorded,
     stream,
-    violations,
+    unaligned_starts,
 )
 
 DEPTH, GAIN, SIDE, SEED = 3, 0.3, 4, 110
@@ -71,7 +71,9 @@ def starts(part, groups, seeds):
         return weights.repeat(1, len(groups), 1, 1)
     scales = np.full((DEPTH + 1, width), GAIN)
     aligned = {
-        objective: [violations.aligned_layers(objective, scales, SEED + k) for k in range(seeds)]
+        objective: [
+            unaligned_starts.aligned_layers(objective, scales, SEED + k) for k in range(seeds)
+        ]
         for objective in (JEPA, MAE)
     }
     many = np.stack([layers for objective, _ in groups for layers in aligned[objective]], axis=1)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from jepabook import FeatureSpectrum, comparison, learning_order, recorded
+from jepabook import FeatureSpectrum, learning_order, recorded, same_minibatches
 
 SEED, WIDTH = 2024, 100
 CHECKPOINTS = Path("_build/checkpoints/sgd")
@@ -48,7 +48,7 @@ def orders(sizes, spectrum):
 
 def panel(name, spectrum, learning_rate=0.03):
     """Sixteen seeds of one panel: orders, times, last sizes, profiles and curves; and seconds."""
-    runs = comparison.train_both(
+    runs = same_minibatches.train_both(
         spectrum,
         16,
         [GAIN],
@@ -82,7 +82,7 @@ def grid(lam_range, rho_range):
     """
     lam, rho = (np.linspace(*values, WIDTH) for values in (lam_range, rho_range))
     spectrum = FeatureSpectrum(lam, rho[::-1])
-    runs = comparison.train_both(
+    runs = same_minibatches.train_both(
         spectrum,
         4,
         GAINS,

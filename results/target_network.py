@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from jepabook import JEPA, MAE, learning_order, linear_net, minibatch, recorded
-from jepabook.features import FeatureSpectrum
+from jepabook.theory.feature_spectrum import FeatureSpectrum
 
 DEPTH, WIDTH, GAIN, SEEDS, FIRST_SEED = 2, 6, 0.4, 32, 900
 RHO = np.linspace(1.1, 0.6, WIDTH)

@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from jepabook import _files as files
 from jepabook import recorded
+from jepabook._support import files
 from jepabook.vision import (
     batches,
     images,

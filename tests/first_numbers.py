@@ -15,14 +15,16 @@ from jepabook import (
     generative,
     linear_net,
     minibatch,
+    noncommuting,
     random_masks,
     spectrum,
-    violations,
+    unaligned_starts,
 )
+from jepabook.claims import examples
 from jepabook.vision import batches, crops, leaves, model, subspaces
 from results import assumptions, flicker, sgd
 
-FLAT = random_masks.example()  # patterns whose entries are all equally large
+FLAT = examples.patterns()  # patterns whose entries are all equally large
 
 
 def cube():
@@ -64,13 +66,13 @@ def first_numbers():
     found = {name: source.covariances() for name, source in sources()}
     for kind in ("gaussian", "uniform", "orthogonal"):
         found[kind] = linear_net.initial_weights(kind, 2, 2, 5, 0.5, 3)
-    found["aligned"] = violations.aligned_layers(JEPA, np.full((3, 6), 0.5), 1)
-    found["rotation"] = violations.rotation(6, 1.0, 1)
+    found["aligned"] = unaligned_starts.aligned_layers(JEPA, np.full((3, 6), 0.5), 1)
+    found["rotation"] = unaligned_starts.rotation(6, 1.0, 1)
     found["dictionary"] = generative.orthogonal_dictionary(4, 6, 1)
     found["flicker basis"] = autocorrelation.basis(flicker.world(0.9))
     xx, yx, _ = FLAT.covariances()
     found["masks"] = random_masks.features(FLAT.data_covariance(), 0.25).directions
-    found |= violations.candidate_bases(xx, yx + np.eye(8), 0.4)
+    found |= noncommuting.candidate_bases(xx, yx + np.eye(8), 0.4)
     data = spectrum.estimate(*cube(), groups=4, replicates=8, device="cpu", progress=False)
     found |= {"data": data.directions, "replicates": data.lam_replicates}
     found["generalised"] = data.generalised()[1]

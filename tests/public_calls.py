@@ -6,6 +6,7 @@ bad values of every argument, and fails where a call is missing here.
 
 import importlib
 import inspect
+import re
 from dataclasses import is_dataclass
 
 import numpy as np
@@ -14,17 +15,17 @@ import torch
 from jepabook import (
     JEPA,
     FeatureSpectrum,
-    comparison,
     generative,
     linear_net,
     minibatch,
-    random_masks,
+    same_minibatches,
     spectrum,
     stream,
 )
+from jepabook.claims import examples
 from jepabook.vision import batches, images, measure, model, objectives, recipes, runs, subspaces
 from jepabook.vision import train as training
-from tests import test_reference as reference
+from tests.book import test_reference as reference
 
 COMMANDS = {"main", "parser"}  # take a command line
 
@@ -38,7 +39,7 @@ def found():
     for name in reference.modules():
         if reference.left_out(name):
             continue
-        module, short = importlib.import_module(name), name.removeprefix("jepabook.")
+        module, short = importlib.import_module(name), short_name(name)
         for key, thing in reference.public(module).items():
             if inspect.isfunction(thing) and key not in COMMANDS:
                 callables[f"{short}.{key}"] = thing
@@ -50,6 +51,11 @@ def found():
                     if inspect.isfunction(value) and not own.startswith("_"):
                         callables[f"{short}.{key}.{own}"] = value
     return {name: call for name, call in callables.items() if parameters(call)}
+
+
+def short_name(module):
+    """A module's name without the package and, where `from jepabook import` has it, its folder."""
+    return re.sub(r"^jepabook\.((theory|training|worlds)\.)?", "", module)
 
 
 def parameters(call):
@@ -122,20 +128,26 @@ def theory():
         "dynamics.time_to_reach": START | {"w": 0.2},
         "dynamics.trajectory": START | {"t": 3.0},
         "dynamics.relative_gap": START | {"t": 3.0},
-        "features.FeatureSpectrum": {"lam": [1.0], "rho": [1.0]},
-        "features.FeatureSpectrum.sample": (TWO, {"count": 3, "seed": 0, "noise": 0.1}),
-        "features.distribution": {"number": 1, "count": 3, "lam": (0.5, 1.5), "rho": (0.5, 1.5)},
-        "features.figure_2_families": {"count": 3},
+        "feature_spectrum.FeatureSpectrum": {"lam": [1.0], "rho": [1.0]},
+        "feature_spectrum.FeatureSpectrum.sample": (TWO, {"count": 3, "seed": 0, "noise": 0.1}),
+        "feature_spectrum.distribution": {
+            "number": 1,
+            "count": 3,
+            "lam": (0.5, 1.5),
+            "rho": (0.5, 1.5),
+        },
+        "claims.examples.figure_2_families": {"count": 3},
         "lerch.lerch_phi": {"z": 0.5, "a": 0.5},
-        "momentum.trajectory": TARGET
+        "target_network.trajectory": TARGET
         | {"t": [0.0, 1.0], "lam": 1.2, "weight_decay": 0.01, "teacher": 0.1},
-        "momentum.critical_time": TARGET | {"lam": 1.2, "fraction": 0.5, "goal": 0.3},
-        "momentum.inversion_boundary": TARGET | {"rho_other": 0.7, "fraction": 0.5, "goal": 0.3},
-        "momentum.fast_delay": TARGET | {"fraction": 0.5},
-        "momentum.slow_trajectory": TARGET | {"t": 1.0},
-        "momentum.slow_critical_time": TARGET | {"fraction": 0.5},
-        "momentum.behind_teacher": known | {"teacher": 0.5},
-        "momentum.generation_size": {"rho": 0.8, "depth": 2, "generation": 1.0},
+        "target_network.critical_time": TARGET | {"lam": 1.2, "fraction": 0.5, "goal": 0.3},
+        "target_network.inversion_boundary": TARGET
+        | {"rho_other": 0.7, "fraction": 0.5, "goal": 0.3},
+        "target_network.fast_delay": TARGET | {"fraction": 0.5},
+        "target_network.slow_trajectory": TARGET | {"t": 1.0},
+        "target_network.slow_critical_time": TARGET | {"fraction": 0.5},
+        "target_network.behind_teacher": known | {"teacher": 0.5},
+        "target_network.generation_size": {"rho": 0.8, "depth": 2, "generation": 1.0},
         "objectives.Objective": {"name": "JEPA", "base_exponent": 3, "targets_encoder": True},
         "objectives.Objective.growth_exponent": (JEPA, {"depth": 2}),
         "objectives.Objective.saturation_power": (JEPA, {"depth": 2}),
@@ -151,11 +163,11 @@ def theory():
             "objective", "depth", w=0.1, excess=1.0, level=1.0, epsilon=0.01
         ),
         "random_masks.marchenko_pastur": {"x": [0.5], "ratio": 0.5},
-        "random_masks.example": {"visible": 0.25},
+        "claims.examples.patterns": {"visible": 0.25},
         "random_masks.trained_sizes": made(
             "objective",
             "depth",
-            world=random_masks.example(),
+            world=examples.patterns(),
             count=1,
             record_at=[0, 1],
             seed=0,
@@ -197,7 +209,7 @@ def experiments(folder):
             "identity": {},
             "record_at": [0, 1],
         },
-        "comparison.train_both": {
+        "same_minibatches.train_both": {
             "spectrum": TWO,
             "seeds": 1,
             "gains": [0.5],
@@ -210,12 +222,12 @@ def experiments(folder):
             "checkpoint": folder / "both.npz",
             "device": "cpu",
         },
-        "comparison.decoder_gain": {"weights": weights} | SIGMAS,
-        "comparison.DecoderPath.fit": (
-            comparison.DecoderPath(*np.ones((3, 1, 1)), np.ones((1, 1, 2))),
+        "same_minibatches.decoder_gain": {"weights": weights} | SIGMAS,
+        "same_minibatches.DecoderPath.fit": (
+            same_minibatches.DecoderPath(*np.ones((3, 1, 1)), np.ones((1, 1, 2))),
             {"spectrum": TWO},
         ),
-        "comparison.follow_decoder": {
+        "same_minibatches.follow_decoder": {
             "spectrum": TWO,
             "runs": 1,
             "stretches": 1,
@@ -234,7 +246,7 @@ def experiments(folder):
             "noise": 0.1,
             "visible": 0.5,
         },
-        "generative.RandomMasks.sample": (random_masks.example(), {"count": 2, "seed": 0}),
+        "generative.RandomMasks.sample": (examples.patterns(), {"count": 2, "seed": 0}),
         "generative.masked_covariances": {"covariance": EYE, "visible": 0.5},
         "generative.FlickeringWorld": {
             "images": EYE,
@@ -364,21 +376,21 @@ def experiments(folder):
         },
         "stream.ConsecutiveFrames": {"world": WORLD, "batch": 2, "streams": 1, "seed": 0} | like,
         "stream.ConsecutiveFrames.restore": (frames, {"state": frames.state()}),
-        "violations.task": {"width": 3},
-        "violations.aligned_layers": {
+        "claims.examples.task": {"width": 3},
+        "unaligned_starts.aligned_layers": {
             "objective": JEPA,
             "scales": np.ones((2, 2)),
             "seed": 0,
             "decoder_depth": 1,
         },
-        "violations.rotation": {"width": 2, "angle": 0.5, "seed": 0},
-        "violations.loosened": {"weights": LAYERS, "gain": 0.5, "share": 0.5, "seed": 0},
-        "violations.slowdown": made("objective", "depth", decoder_depth=1),
-        "violations.fixed_point": made("objective", "rho", "depth", decoder_depth=1),
-        "violations.critical_time": made(
+        "unaligned_starts.rotation": {"width": 2, "angle": 0.5, "seed": 0},
+        "unaligned_starts.loosened": {"weights": LAYERS, "gain": 0.5, "share": 0.5, "seed": 0},
+        "deeper_decoder.slowdown": made("objective", "depth", decoder_depth=1),
+        "deeper_decoder.fixed_point": made("objective", "rho", "depth", decoder_depth=1),
+        "deeper_decoder.critical_time": made(
             "objective", "lam", "rho", "depth", decoder_depth=1, gain=0.1, fraction=0.5
         ),
-        "violations.unbalanced_sizes": {
+        "unbalanced.unbalanced_sizes": {
             "objective": JEPA,
             "lam": [1.0],
             "rho": [0.8],
@@ -386,14 +398,14 @@ def experiments(folder):
             "times": [0.0, 0.1],
             "rtol": 1e-6,
         },
-        "violations.balanced_decoder": {"kappa": 0.1, "rho": 0.8, "depth": 2},
-        "violations.features_along": SIGMAS | {"basis": EYE},
-        "violations.joint_basis": SIGMAS,
-        "violations.candidate_bases": SIGMAS | {"share": 0.5},
-        "violations.final_encoder": SIGMAS | {"objective": JEPA, "depth": 1, "tolerance": 1e-6},
-        "violations.final_gram": SIGMAS | {"objective": JEPA, "depth": 1},
-        "violations.agreement": {"half": times, "due": times},
-        "violations.size_at": {"levels": times, "values": times, "threshold": 1.5},
+        "unbalanced.balanced_decoder": {"kappa": 0.1, "rho": 0.8, "depth": 2},
+        "noncommuting.features_along": SIGMAS | {"basis": EYE},
+        "noncommuting.joint_basis": SIGMAS,
+        "noncommuting.candidate_bases": SIGMAS | {"share": 0.5},
+        "rests.final_encoder": SIGMAS | {"objective": JEPA, "depth": 1, "tolerance": 1e-6},
+        "rests.final_gram": SIGMAS | {"objective": JEPA, "depth": 1},
+        "learning_order.agreement": {"half": times, "due": times},
+        "learning_order.size_at": {"levels": times, "values": times, "threshold": 1.5},
     }
 
 
@@ -438,8 +450,8 @@ def data():
 
 def vision(folder):
     config, generator = CONFIG, torch.Generator().manual_seed(0)
-    mae, jepa = objectives.MAE(config), objectives.JEPA(config)
-    base = objectives.Objective(config, 3, 0)
+    mae, jepa = objectives.ImageMAE(config), objectives.ImageJEPA(config)
+    base = objectives.ImageObjective(config, 3, 0)
     pictures = images.ImageSet("some", PIXELS, {}, {})
     split = subspaces.fit(PIXELS, device="cpu")
     colours = batches.colours(PIXELS)
@@ -519,18 +531,18 @@ def vision(folder):
         ),
         "vision.model.initialise": {"module": torch.nn.Linear(2, 2), "generator": generator},
         "vision.model.decay_groups": {"model": torch.nn.Linear(2, 2), "weight_decay": 0.1},
-        "vision.objectives.Objective": {"config": config, "out_width": 3, "seed": 0},
-        "vision.objectives.Objective.after_step": (base, {"progress": 0.5}),
-        "vision.objectives.Objective.encode": (base, encoded),
-        "vision.objectives.Objective.forward": (mae, whole),
-        "vision.objectives.Objective.loss": (mae, {"images": IMAGES, "generator": generator}),
-        "vision.objectives.MAE": {"config": config, "seed": 0, "normalise": True},
-        "vision.objectives.MAE.target_at": (mae, at_masks),
-        "vision.objectives.MAE.distance": (mae, predicted),
-        "vision.objectives.JEPA": {"config": config, "seed": 0, "momentum": (0.9, 1.0)},
-        "vision.objectives.JEPA.after_step": (jepa, {"progress": 0.5}),
-        "vision.objectives.JEPA.target_at": (jepa, at_masks),
-        "vision.objectives.JEPA.distance": (jepa, predicted),
+        "vision.objectives.ImageObjective": {"config": config, "out_width": 3, "seed": 0},
+        "vision.objectives.ImageObjective.after_step": (base, {"progress": 0.5}),
+        "vision.objectives.ImageObjective.encode": (base, encoded),
+        "vision.objectives.ImageObjective.forward": (mae, whole),
+        "vision.objectives.ImageObjective.loss": (mae, {"images": IMAGES, "generator": generator}),
+        "vision.objectives.ImageMAE": {"config": config, "seed": 0, "normalise": True},
+        "vision.objectives.ImageMAE.target_at": (mae, at_masks),
+        "vision.objectives.ImageMAE.distance": (mae, predicted),
+        "vision.objectives.ImageJEPA": {"config": config, "seed": 0, "momentum": (0.9, 1.0)},
+        "vision.objectives.ImageJEPA.after_step": (jepa, {"progress": 0.5}),
+        "vision.objectives.ImageJEPA.target_at": (jepa, at_masks),
+        "vision.objectives.ImageJEPA.distance": (jepa, predicted),
         "vision.objectives.workers": {"count": 1},
         "vision.objectives.accumulate": whole
         | {"objective": mae, "part": 1, "pool": objectives.workers(1)},

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from commands import contents
 
 from jepabook.vision.images import ImageSet
 from jepabook.vision.model import Config
 from jepabook.vision.train import Plan
+from tests.commands import contents
 
 MICRO = Config(16, 4, 16, 2, 2, 8, 2, 2)
 

@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import asdict
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools import lock, measured, provenance, stages, status, surroundings
 from tools.notebooks import ROOT
 
@@ -20,11 +20,12 @@ SYSTEM = ROOT / "_build" / "aarch64" / "system"
 SUITE = "bookworm"  # with Python 3.11
 PACKAGES = SYSTEM / "usr" / "local" / "lib" / "python3.11" / "dist-packages"
 CHAPTERS = ("01", "02", "03", "04", "05", "06", "10")
-TESTS = (
-    *("autocorrelation", "claims_scalar", "critical_time", "dynamics", "features"),
-    *("generative_flicker", "generative_masks", "learning_order", "lerch", "matrix_flow"),
-    *("objectives", "ordering"),
-)
+TESTS = {
+    "claims": ("critical_scale", "scalar"),
+    "theory": tuple("critical_time dynamics feature_spectrum lerch matrix_flow objectives".split()),
+    "training": ("learning_order",),
+    "worlds": ("autocorrelation", "flickering_world", "random_masks"),
+}
 ABOUT = """
 import platform, numpy, scipy
 print(platform.machine(), platform.python_version(), numpy.__version__, scipy.__version__)
@@ -70,7 +71,9 @@ def rounds() -> dict[str, list[str]]:
             "--nbval-current-env",
             *(f"notebooks/{name}" for name in chapters),
         ],
-        "tests of the theory": [f"tests/test_{name}.py" for name in TESTS],
+        "tests of the theory": [
+            f"tests/{folder}/test_{name}.py" for folder, names in TESTS.items() for name in names
+        ],
     }
 
 

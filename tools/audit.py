@@ -1,4 +1,4 @@
-"""What a page of the site must be: the checks that `tests/test_site.py` runs on every page.
+"""What a page of the site must be: the checks that `tests/browser/test_site.py` runs on every page.
 
 Each check returns a list of sentences, one for each thing wrong; an empty list means that the page
 passes. `links` reads the HTML alone; the others look at the page in a browser.

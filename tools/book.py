@@ -18,7 +18,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools import measured, passive, provenance, surroundings
 from tools.notebooks import (
     ANSI,

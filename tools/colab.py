@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools.notebooks import ROOT, in_toc, read, write
 
 BRANCH = "colab"

@@ -14,7 +14,7 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools.notebooks import ROOT
 
 LOCK = ROOT / "lock"

@@ -24,7 +24,7 @@ from jupyter_client.kernelspec import NATIVE_KERNEL_NAME
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools import measured, surroundings
 from tools.surroundings import ROOT
 

@@ -18,13 +18,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools import measured, provenance, stages, status, surroundings
 from tools.stages import Outcome
 from tools.surroundings import ROOT
 
 PARTS = {
-    "recorded beginnings": ("tests/test_results.py",),
+    "recorded beginnings": ("tests/book/test_results.py",),
     "notebooks": (*stages.NBVAL, "notebooks"),
 }
 SKIPPED = "skipped: "

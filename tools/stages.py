@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools import measured, surroundings
 from tools.surroundings import ROOT
 
-BROWSER_TESTS = ("test_site", "test_explorer", "test_live", "test_ledger_page", "test_pdf")
+BROWSER_TESTS = "tests/browser"
 PATIENCE = 20.0  # seconds that an interrupted stage may take to end by itself
 PASSED, FAILED, INTERRUPTED = "passed", "failed", "interrupted"
 # what pytest's exit status says beside 0 and 1
@@ -71,8 +71,7 @@ def tests(jobs: int, name: str, report: str, *arguments: str, needs: str = "", *
 def stages(jobs: int, quick: bool = False) -> list[Stage]:
     """All stages; or the quick ones, which make no environment, no site and need no browser."""
     pytest = partial(tests, jobs)
-    browser = [f"tests/{name}.py" for name in BROWSER_TESTS]
-    package = ("--dist=loadscope", "tests", *(f"--ignore={path}" for path in browser))
+    package = ("--dist=loadscope", "tests", f"--ignore={BROWSER_TESTS}")
     lint = [
         Stage("lint", tuple("-m ruff check --config pyproject.toml .".split())),
         Stage("format", tuple("-m ruff format --check --config pyproject.toml .".split())),
@@ -84,7 +83,7 @@ def stages(jobs: int, quick: bool = False) -> list[Stage]:
         pytest("package", "test-package", *package),
         pytest("notebooks", "test-notebooks", *NBVAL, "notebooks"),
         Stage("site", tuple("-m tools.book site".split())),
-        pytest("browser", "test-site", *browser, needs="site"),
+        pytest("browser", "test-site", BROWSER_TESTS, needs="site"),
     ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools import measured, provenance
 from tools.notebooks import ROOT
 from tools.stages import duration, test_round

@@ -16,7 +16,7 @@ from urllib.parse import urldefrag
 
 from bs4 import BeautifulSoup
 
-from jepabook._command import Parser
+from jepabook._support.command import Parser
 from tools.notebooks import ROOT
 
 BARE = re.compile(r"https?://[^\s<>\"'`)\]}]+")

@@ -1,86 +1,57 @@
 """The ledger of the paper's claims, each decided by a running check.
 
-``python -m jepabook.claims`` runs it; `run` and `verify` do so from Python. Modules beside this
-one make claims with the decorator `ledger.claim`.
+``python -m jepabook.claims`` runs it; `run` and `verify` do so from Python. Modules of `paper` and
+`ours` make claims with the decorator `ledger.claim`; `checks` holds how they are decided.
 """
 
-from jepabook import _validate
-from jepabook.claims import (
-    balance,
-    critical_time_expansion,
-    critical_times,
-    data,
-    decay,
-    equations_of_motion,
-    flicker,
-    flicker_theory,
-    flows,
-    gradients,
-    images,
-    jepa_ansatz,
-    jepa_integral,
-    jepa_solution,
-    jepa_times,
-    mae_ansatz,
-    mae_integral,
-    mae_one_layer,
-    mae_solution,
-    mae_times,
-    main_text,
-    masked_features,
-    ode_figures,
-    ordering,
-    orientation,
-    ours,
-    random_masks,
-    scalar_equation,
-    sgd_figures,
-    shared_form,
-    target_network,
-    violations,
-)
+from importlib import import_module
+
+from jepabook._support import validate
 from jepabook.claims.ledger import collect, decide
 from jepabook.claims.pages import Verdicts
+
+#: The modules with claims, the paper's in its order.
+MODULES = (
+    "paper.s1_losses",
+    "paper.s3_dynamics",
+    "paper.s3_critical_times",
+    "paper.b1_gradients",
+    "paper.b1_flows",
+    "paper.b1_balance",
+    "paper.b1_shared_form",
+    "paper.b1_jepa_aligned",
+    "paper.b1_mae_aligned",
+    "paper.b1_scalar_equation",
+    "paper.b2_jepa_integral",
+    "paper.b2_jepa_times",
+    "paper.b2_jepa_solution",
+    "paper.b3_mae_integral",
+    "paper.b3_mae_times",
+    "paper.b3_mae_solution",
+    "paper.b4_mae_one_layer",
+    "paper.figures_2_4",
+    "ours.closed_form",
+    "ours.critical_time_expansion",
+    "ours.orientation",
+    "ours.critical_scale",
+    "ours.target_network",
+    "ours.weight_decay",
+    "paper.figures_1_5",
+    "ours.stochastic_gradients",
+    "ours.assumptions",
+    "paper.c1_random_masks",
+    "ours.masked_features",
+    "paper.c2_flicker",
+    "ours.flickering_world",
+    "ours.your_data",
+    "paper.figure_7",
+    "ours.image_measures",
+)
 
 
 def book():
     """Every claim by id, a dict of `ledger.Claim`."""
-    return collect(
-        (
-            main_text,
-            equations_of_motion,
-            critical_times,
-            gradients,
-            flows,
-            balance,
-            shared_form,
-            jepa_ansatz,
-            mae_ansatz,
-            scalar_equation,
-            jepa_integral,
-            jepa_times,
-            jepa_solution,
-            mae_integral,
-            mae_times,
-            mae_solution,
-            mae_one_layer,
-            ode_figures,
-            ours,
-            critical_time_expansion,
-            orientation,
-            ordering,
-            target_network,
-            decay,
-            sgd_figures,
-            violations,
-            random_masks,
-            masked_features,
-            flicker,
-            flicker_theory,
-            data,
-            images,
-        )
-    )
+    return collect(import_module(f"jepabook.claims.{name}") for name in MODULES)
 
 
 def run(ids=None):
@@ -103,10 +74,10 @@ def run(ids=None):
     """
     entries = book()
     if ids is not None and not isinstance(ids, (list, tuple)):
-        raise ValueError(f"ids must be a sequence of ids, got {_validate.one_line(ids)}")
+        raise ValueError(f"ids must be a sequence of ids, got {validate.one_line(ids)}")
     unknown = [id for id in ids or () if not isinstance(id, str) or id not in entries]
     if unknown:
-        raise ValueError(f"ids must be in the ledger, got {_validate.one_line(unknown)}")
+        raise ValueError(f"ids must be in the ledger, got {validate.one_line(unknown)}")
     return [(entries[id], decide(entries[id])) for id in ids or entries]
 
 

@@ -4,16 +4,17 @@ import inspect
 import json
 import sys
 
-from jepabook import _command, claims
+from jepabook import claims
+from jepabook._support import command
 from jepabook.claims import pages
 
 
 def main(arguments=None):
     """Run the ledger; return 1 if a verdict differs from the recorded one, else 0."""
-    parser = _command.Parser("python -m jepabook.claims", description=claims.__doc__)
+    parser = command.Parser("python -m jepabook.claims", description=claims.__doc__)
     parser.add_argument("ids", nargs="*", help="decide only these, e.g. eq:46 lemma:B.1")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
-    return _command.status(parser, _ledger, arguments)
+    return command.status(parser, _ledger, arguments)
 
 
 def _ledger(options):

@@ -9,12 +9,13 @@ module of this package and decorate it with `claim`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from jepabook import _validate
+from jepabook._support import validate
 
 DEFINITION = "definition"
 HOLDS = "holds"
@@ -64,29 +65,67 @@ class Claim:
     where: str
     says: str
     methods: str
-    verdict: str
     chapter: str
     statement: Any
     check: Callable[[Any], bool]
     mutants: tuple
     erratum: Erratum | None
     definition: bool
-    experiment: bool
+    unreproduced: bool
+
+    @property
+    def verdict(self):
+        """The recorded verdict, one of `VERDICTS`, at which the check must arrive."""
+        if self.erratum is not None:
+            return FAILS if self.erratum.changes_result else CORRECTED
+        if self.unreproduced:
+            return NOT_REPRODUCED
+        return DEFINITION if self.definition else HOLDS
+
+
+def decided_by(methods):
+    """Decorator of a check, or of a function that returns one: how it decides.
+
+    Parameters
+    ----------
+    methods : str
+        Letters of `METHODS`.
+    """
+    methods = _letters(methods)
+
+    def mark(check):
+        @wraps(check)
+        def marked(*arguments, **options):
+            result = check(*arguments, **options)
+            if callable(result):
+                result.methods = methods
+            return result
+
+        marked.methods = methods
+        return marked
+
+    return mark
+
+
+def _letters(methods):
+    if not isinstance(methods, str) or not methods or not set(methods) <= set(METHODS):
+        known = "".join(METHODS)
+        raise ValueError(f"methods must be letters of {known}, got {validate.one_line(methods)}")
+    return methods
 
 
 def claim(
     id,
     *,
-    where,
     says,
-    methods,
-    verdict,
     chapter,
     check,
     mutants,
     erratum=None,
     definition=False,
-    experiment=False,
+    unreproduced=False,
+    where=None,
+    methods=None,
 ):
     """Decorator that makes a claim of the decorated statement.
 
@@ -95,14 +134,8 @@ def claim(
     id : str
         ``eq:77``, ``assumption:3.1``, ``thm:3.4``, ``lemma:B.6``, ``cor:3.6``, ``fig:2``, or
         ``new:...`` for what is ours.
-    where : str
-        The place in the paper, or "this book".
     says : str
         What it says, in one line of our words (MyST Markdown).
-    methods : str
-        Letters of `METHODS`.
-    verdict : str
-        The recorded verdict, one of `VERDICTS`; the check must arrive at it.
     chapter : str
         ``notebook-name#target`` of the cell that discusses it.
     check : callable
@@ -110,45 +143,48 @@ def claim(
     mutants : sequence of statements
         Wrong variants (of an order: also those that are not sharp); the check must reject all.
     erratum : Erratum, optional
-    definition, experiment : bool
-        Whether a statement that passes is a definition; whether one that fails is an experiment
-        that was not reproduced.
+    definition, unreproduced : bool
+        Whether a statement that passes is a definition; whether it is an experiment that was not
+        reproduced: the check must fail.
+    where : str, optional
+        The place in the paper. Default: ``WHERE`` of the statement's module; "this book" for ours.
+    methods : str, optional
+        Letters of `METHODS`. Default: how the check decides, see `decided_by`.
 
     Returns
     -------
     The statement itself, with the claim added to its attribute ``claims``; decorators stack.
     """
-    texts = {"id": id, "where": where, "says": says, "methods": methods, "chapter": chapter}
-    for name, text in texts.items():
-        _validate.instance(name, text, str)
-    for name, told in (("definition", definition), ("experiment", experiment)):
-        _validate.flag(name, told)
-    _validate.option("verdict", verdict, VERDICTS)
+    for name, text in {"id": id, "says": says, "chapter": chapter}.items():
+        validate.instance(name, text, str)
+    for name, told in (("definition", definition), ("unreproduced", unreproduced)):
+        validate.flag(name, told)
     if not callable(check):
-        raise ValueError(f"check must be a function, got {_validate.one_line(check)}")
+        raise ValueError(f"check must be a function, got {validate.one_line(check)}")
     if erratum is not None:
-        _validate.instance("erratum", erratum, Erratum)
-    if not methods or not set(methods) <= set(METHODS):
-        raise ValueError(f"methods must be letters of {''.join(METHODS)}, got {methods!r}")
+        validate.instance("erratum", erratum, Erratum)
+    methods = _letters(getattr(check, "methods", None) if methods is None else methods)
     if not isinstance(mutants, (list, tuple)):
-        raise ValueError(f"mutants must be a sequence, got {_validate.one_line(mutants)}")
+        raise ValueError(f"mutants must be a sequence, got {validate.one_line(mutants)}")
     if not mutants:
         raise ValueError(f"mutants must not be empty, got none for {id!r}")
 
     def enter(statement):
+        module = getattr(statement, "__globals__", {})
+        place = where or ("this book" if id.startswith("new:") else module.get("WHERE"))
+        validate.instance("where", place, str)
         entry = Claim(
             id=id,
-            where=where,
+            where=place,
             says=says,
             methods=methods,
-            verdict=verdict,
             chapter=chapter,
             statement=statement,
             check=check,
             mutants=tuple(mutants),
             erratum=erratum,
             definition=definition,
-            experiment=experiment,
+            unreproduced=unreproduced,
         )
         statement.claims = (entry, *getattr(statement, "claims", ()))
         return statement
@@ -163,7 +199,7 @@ def collect(modules):
     """
     modules = tuple(modules) if np.iterable(modules) else (modules,)
     for module in modules:
-        _validate.instance("modules", module, ModuleType)
+        validate.instance("modules", module, ModuleType)
     entries = [
         entry
         for module in modules
@@ -185,15 +221,15 @@ def collect(modules):
 
 def decide(claim):
     """Run a claim's check on its statement as printed and on its correction; return the verdict."""
-    _validate.instance("claim", claim, Claim)
+    validate.instance("claim", claim, Claim)
     if claim.check(claim.statement):
         return DEFINITION if claim.definition else HOLDS
     if claim.erratum is not None and claim.check(claim.erratum.statement):
         return FAILS if claim.erratum.changes_result else CORRECTED
-    return NOT_REPRODUCED if claim.experiment else FAILS
+    return NOT_REPRODUCED if claim.unreproduced else FAILS
 
 
 def surviving_mutants(claim):
     """The positions of the mutants that the claim's check fails to reject (should be empty)."""
-    _validate.instance("claim", claim, Claim)
+    validate.instance("claim", claim, Claim)
     return [i for i, mutant in enumerate(claim.mutants) if claim.check(mutant)]

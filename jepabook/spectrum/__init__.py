@@ -5,10 +5,10 @@ what the theory makes of them. The same as a command: ``python -m jepabook.spect
 --depth 5 --epsilon 1e-2 --out report``.
 """
 
+from jepabook._support.processes import among_processes
 from jepabook.spectrum.estimates import Spectrum, estimate
 from jepabook.spectrum.prediction import Prediction, predict
 from jepabook.spectrum.report import draw, table
-from jepabook.spectrum.share import among_processes
 
 __all__ = [
     "Prediction",

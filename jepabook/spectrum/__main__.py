@@ -9,10 +9,11 @@ from importlib import import_module
 
 import numpy as np
 
-from jepabook import _command, recorded
-from jepabook.objectives import JEPA, MAE
+from jepabook import recorded
+from jepabook._support import command as _command
+from jepabook._support.processes import PATIENCE, WAITING, under_torchrun
 from jepabook.spectrum import estimates, prediction, report
-from jepabook.spectrum.share import PATIENCE, WAITING, under_torchrun
+from jepabook.theory.objectives import JEPA, MAE
 
 FAR = 0.1  # a misalignment from which on the generalised eigenvalues are told as well
 

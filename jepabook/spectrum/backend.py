@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 from scipy.linalg import blas
 
-from jepabook import _memory, _validate
+from jepabook._support import memory, validate
 
 DEVICES = ("auto", "cpu", "cuda")
 TILE = 256
@@ -21,7 +21,7 @@ class _NumPy:
 
     def free(self):
         """Bytes of memory that are free where it computes."""
-        return _memory.free()
+        return memory.free()
 
     def zeros(self, *shape):
         return np.zeros(shape)
@@ -84,7 +84,7 @@ class _Torch:
         self.on_gpu = device == "cuda"
 
     def free(self):
-        return self.torch.cuda.mem_get_info()[0] if self.on_gpu else _memory.free()
+        return self.torch.cuda.mem_get_info()[0] if self.on_gpu else memory.free()
 
     def zeros(self, *shape):
         return self.torch.zeros(shape, **self.kind)
@@ -128,7 +128,7 @@ class _Torch:
 
 def backend(device):
     """What computes on `device`: "cpu", "cuda", or "auto" for a GPU if torch sees one."""
-    _validate.option("device", device, DEVICES)
+    validate.option("device", device, DEVICES)
     if device != "cpu" and importlib.util.find_spec("torch"):
         import torch
 

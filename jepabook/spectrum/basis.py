@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jepabook._canonical import pointed
+from jepabook._support.canonical import pointed
 
 ANGLES = np.pi / 8 * np.array([1, 3, 5, 7])
 TURNS, LEAST_GAIN = 12, 0.01

@@ -11,12 +11,12 @@ import numpy as np
 import scipy.linalg
 from scipy import stats
 
-from jepabook import _validate
-from jepabook._canonical import pointed
+from jepabook._support import validate
+from jepabook._support.canonical import pointed
+from jepabook._support.processes import Share
 from jepabook.spectrum import reading
 from jepabook.spectrum.backend import backend
 from jepabook.spectrum.basis import along, common_basis, symmetric
-from jepabook.spectrum.share import Share
 from jepabook.spectrum.sources import source
 
 SMALLEST = 1e-290  # sum of squares whose terms keep their digits
@@ -109,7 +109,7 @@ class Spectrum:
 
         NaN, no interval, where a replicate is NaN.
         """
-        replicates = _validate.numbers("replicates", replicates)
+        replicates = validate.numbers("replicates", replicates)
         if not replicates.ndim or not len(replicates):
             raise ValueError(f"replicates must be (n, ...), got shape {replicates.shape}")
         tail = (1 - self.confidence) / 2
@@ -175,14 +175,14 @@ def estimate(
         In one line: views that do not fit each other, numbers that are not finite (with the row),
         constant or dependent features, too few pairs, files that cannot be read.
     """
-    groups = _validate.integer("groups", groups, 4, most=10**6)
-    replicates = _validate.integer("replicates", replicates, most=10**7)
-    progress = _validate.switch("progress", progress)
+    groups = validate.integer("groups", groups, 4, most=10**6)
+    replicates = validate.integer("replicates", replicates, most=10**7)
+    progress = validate.switch("progress", progress)
     if groups % 2:
         raise ValueError(f"groups must be even, got {groups}")
-    confidence = _validate.number("confidence", confidence, _validate.open_unit)
-    seed, share = _validate.seed(seed), Share() if share is None else share
-    _validate.instance("share", share, Share)
+    confidence = validate.number("confidence", confidence, validate.open_unit)
+    seed, share = validate.seed(seed), Share() if share is None else share
+    validate.instance("share", share, Share)
     machine = backend(device)
     if share.processes > groups:
         raise ValueError(

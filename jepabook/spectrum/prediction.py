@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jepabook import _validate, critical_time
-from jepabook.objectives import BOTH, JEPA
+from jepabook._support import validate
 from jepabook.spectrum.estimates import Spectrum
+from jepabook.theory import critical_time
+from jepabook.theory.objectives import BOTH, JEPA
 
 LARGE = 1e150  # as good as infinity, but for its product with 0
 MOST_COMPARED = 64  # features whose pairs are looked at
@@ -59,7 +60,7 @@ class Prediction:
 
     def order(self, objective):
         """Indices of the features that the objective learns, the first one first."""
-        _validate.objective(objective)
+        validate.objective(objective)
         times = self.times[objective]
         return np.argsort(times, kind="stable")[: np.isfinite(times).sum()]
 
@@ -90,7 +91,7 @@ def predict(spectrum, depth, epsilon, fraction=0.5):
     -------
     Prediction
     """
-    _validate.instance("spectrum", spectrum, Spectrum)
+    validate.instance("spectrum", spectrum, Spectrum)
     start = checked_start(depth, epsilon, fraction)
     times = {o: _times(o, spectrum.lam, spectrum.rho, *start) for o in BOTH}
     places = np.argsort(np.argsort([times[o] for o in BOTH], kind="stable"), kind="stable")
@@ -113,9 +114,9 @@ def predict(spectrum, depth, epsilon, fraction=0.5):
 def checked_start(depth, epsilon, fraction):
     """The three arguments of `predict`, or ValueError."""
     return (
-        _validate.depth(depth),
-        _validate.number("epsilon", epsilon, _validate.positive),
-        _validate.number("fraction", fraction, _validate.open_unit),
+        validate.depth(depth),
+        validate.number("epsilon", epsilon, validate.positive),
+        validate.number("fraction", fraction, validate.open_unit),
     )
 
 

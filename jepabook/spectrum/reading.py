@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jepabook import _command, _memory
+from jepabook._support import command, memory
 from jepabook.spectrum.basis import along
 from jepabook.spectrum.moments import Groups, Moments
 from jepabook.spectrum.sources import Pairs, block_rows, refuse
@@ -56,10 +56,10 @@ def check_memory(pairs, own, groups, replicates, share, machine):
     needs = {"memory": (here + there, machine.free())}
     if machine.on_gpu:
         needs = {
-            "memory": (held + there, _memory.free()),
+            "memory": (held + there, memory.free()),
             "memory on the GPU": (here + ON_GPU * square, machine.free()),
         }
-    together = _command.torchrun("LOCAL_WORLD_SIZE", 1) if share.processes > 1 else 1
+    together = command.torchrun("LOCAL_WORLD_SIZE", 1) if share.processes > 1 else 1
     for where, (need, free) in needs.items():
         if need * together > free:
             raise ValueError(

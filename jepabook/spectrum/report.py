@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jepabook import _files as files
-from jepabook import _validate
-from jepabook.objectives import JEPA, MAE
+from jepabook._support import files, validate
 from jepabook.spectrum.estimates import Spectrum
 from jepabook.spectrum.prediction import Prediction
+from jepabook.theory.objectives import JEPA, MAE
 
 FORMAT = 1
 FACTS = "spectrum.json"
@@ -30,7 +29,7 @@ def check_folder(folder):
 
     It must be new, empty, or a report as it was written: nothing added, nothing changed.
     """
-    folder = _validate.path("--out", folder)
+    folder = validate.path("--out", folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"--out must be a folder, got a file: {folder}")
     whole = folder.resolve()
@@ -169,8 +168,8 @@ def _summary(spectrum, prediction):
 
 def _refuse_others(spectrum, prediction):
     """Raise ValueError unless the two are an estimate and what is predicted from it."""
-    _validate.instance("spectrum", spectrum, Spectrum)
-    _validate.instance("prediction", prediction, Prediction)
+    validate.instance("spectrum", spectrum, Spectrum)
+    validate.instance("prediction", prediction, Prediction)
     if any(len(times) != len(spectrum) for times in prediction.times.values()):
         raise ValueError(f"prediction must be of the spectrum's {len(spectrum)} features")
 
@@ -206,7 +205,7 @@ def draw(axes, spectrum, prediction):
 
     several = isinstance(axes, (list, tuple)) or (isinstance(axes, np.ndarray) and axes.ndim == 1)
     if not several or len(axes) != 2 or any(not isinstance(panel, Axes) for panel in axes):
-        raise ValueError(f"axes must be two of matplotlib's, got {_validate.one_line(axes)}")
+        raise ValueError(f"axes must be two of matplotlib's, got {validate.one_line(axes)}")
     # those that come first in either order
     places = np.stack([prediction.ranks(o) for o in (JEPA, MAE)])
     soonest = np.where(places > 0, places, np.inf).min(0)

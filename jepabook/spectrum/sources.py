@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from jepabook import _validate
-from jepabook._regular import open_regular, shown
+from jepabook._support import validate
+from jepabook._support.regular import open_regular, shown
 from jepabook.spectrum.moments import LARGEST
 
 MOST_ROWS = 4096  # of a block
@@ -153,9 +153,9 @@ def _kind(value):
 
 def _numbers(name, value):
     """`value` as a NumPy array (n, ...) of numbers, not copied where that can be avoided."""
-    if _validate.is_tensor(value) and _validate.is_dense(value):
+    if validate.is_tensor(value) and validate.is_dense(value):
         value = value.detach().cpu()  # numbers are all that is wanted of what a network made
-    value = _validate.real(name, value, kinds="fiub")
+    value = validate.real(name, value, kinds="fiub")
     if value.ndim < 1 or value.size == 0:
         raise ValueError(f"{name} must have rows and features, got shape {value.shape}")
     return value

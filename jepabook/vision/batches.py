@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from jepabook import _tensors, _validate
+from jepabook._support import tensors, validate
 from jepabook.vision import images as sets
 from jepabook.vision.model import Config, random_masks
 
@@ -42,16 +42,16 @@ class Batches:
     """
 
     def __init__(self, pixels, config, batch, seed, crop=0.3, device="cpu"):
-        _validate.pictures("pixels", pixels)
-        self.config = _validate.instance("config", config, Config)
+        validate.pictures("pixels", pixels)
+        self.config = validate.instance("config", config, Config)
         if pixels.shape[1] != config.image_size:
             raise ValueError(f"pixels must have {config.image_size} a side, got {pixels.shape[1]}")
-        self.batch = _validate.integer("batch", batch)
+        self.batch = validate.integer("batch", batch)
         if self.batch > len(pixels):
             raise ValueError(f"batch must be at most {len(pixels)}, all images, got {batch}")
-        _validate.memory("batch", batch, 64 * self.batch * pixels[0].size)
-        self.crop = _validate.number("crop", crop, _validate.half_open_unit)
-        self.device, self.seed = _tensors.device(device), _validate.seed(seed)
+        validate.memory("batch", batch, 64 * self.batch * pixels[0].size)
+        self.crop = validate.number("crop", crop, validate.half_open_unit)
+        self.device, self.seed = tensors.device(device), validate.seed(seed)
         self.per_epoch = len(pixels) // self.batch
         self.mean, self.deviation = (part.to(self.device) for part in colours(pixels))
         self.pixels = sets.resident(pixels, self.device)
@@ -72,9 +72,9 @@ class Batches:
         images : float32 tensor (n, 3, size, size)
         keep, masked : int64 tensors (n, k), (n, N - k)
         """
-        step = _validate.integer("step", step, least=0)
-        processes = _validate.integer("processes", processes, most=self.batch)
-        rank = _validate.integer("rank", rank, least=0, most=processes - 1)
+        step = validate.integer("step", step, least=0)
+        processes = validate.integer("processes", processes, most=self.batch)
+        rank = validate.integer("rank", rank, least=0, most=processes - 1)
         share = slice(rank * self.batch // processes, (rank + 1) * self.batch // processes)
         seeds = np.random.SeedSequence([self.seed, STEP, step]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seeds[0] >> 1))
@@ -108,8 +108,8 @@ def colours(pixels, most=20_000):
     -------
     two float32 tensors (3,)
     """
-    _validate.pictures("pixels", pixels)
-    most = _validate.integer("most", most)
+    validate.pictures("pixels", pixels)
+    most = validate.integer("most", most)
     rows = np.linspace(0, len(pixels) - 1, min(most, len(pixels))).astype(int)
     sums, squares = np.zeros(3), np.zeros(3)
     for part in np.array_split(rows, -(-len(rows) // 1000)):
@@ -133,11 +133,11 @@ def prepared(pixels, mean, deviation):
     -------
     float32 tensor (n, 3, size, size)
     """
-    _tensors.dense("pixels", pixels, ("n", "size", "size", 3))
+    tensors.dense("pixels", pixels, ("n", "size", "size", 3))
     if not (pixels.dtype == torch.uint8 or pixels.is_floating_point()):
         raise ValueError(f"pixels must be uint8 or floating-point numbers, got {pixels.dtype}")
-    _tensors.floating("mean", mean, (3,))
-    _tensors.floating("deviation", deviation, (3,))
+    tensors.floating("mean", mean, (3,))
+    tensors.floating("deviation", deviation, (3,))
     scale = 255 if pixels.dtype == torch.uint8 else 1
     # one pass over the numbers: x / (scale deviation) - mean / deviation
     centred = pixels.permute(0, 3, 1, 2).to(torch.float32, copy=True)
@@ -161,9 +161,9 @@ def random_boxes(count, least, generator):
         Left, top, width and height in pictures. Sides that would be longer than the picture are
         cut to it, which leaves three quarters of it or more (the recipes draw again).
     """
-    count = _validate.integer("count", count, each=256)
-    least = _validate.number("least", least, _validate.half_open_unit)
-    _validate.instance("generator", generator, torch.Generator)
+    count = validate.integer("count", count, each=256)
+    least = validate.number("least", least, validate.half_open_unit)
+    validate.instance("generator", generator, torch.Generator)
     area, aspect, left, top = torch.rand(count, 4, generator=generator).unbind(1)
     area = least + (1 - least) * area
     aspect = ASPECT ** (2 * aspect - 1)
@@ -184,8 +184,8 @@ def cropped(pictures, boxes):
     -------
     float tensor (n, 3, size, size)
     """
-    _tensors.floating("pictures", pictures, ("n", 3, "size", "size"))
-    _tensors.floating("boxes", boxes, (len(pictures), 4))
+    tensors.floating("pictures", pictures, ("n", 3, "size", "size"))
+    tensors.floating("boxes", boxes, (len(pictures), 4))
     left, top, width, height = boxes.unbind(1)
     zero = torch.zeros_like(left)
     across = torch.stack([width, zero, 2 * left + width - 1], 1)

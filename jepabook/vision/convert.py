@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jepabook import _command, _validate, recorded
-from jepabook import _files as files
-from jepabook._regular import shown
+from jepabook import recorded
+from jepabook._support import command as _command
+from jepabook._support import files, validate
+from jepabook._support.regular import shown
 from jepabook.vision import sources, stored
 from jepabook.vision.decoding import LARGEST_BYTES, LARGEST_PIXELS, Room, Skipped, decoded, quiet
 
@@ -89,11 +90,11 @@ def convert(
     """
     from PIL import ImageFile, __version__, features
 
-    folder = _validate.path("folder", folder)
-    size = _validate.integer("size", size, most=LARGEST)
-    test_every = _validate.integer("test_every", test_every, least=0)
-    chunk = _validate.integer("chunk", chunk)
-    workers = _cores() if workers is None else _validate.integer("workers", workers)
+    folder = validate.path("folder", folder)
+    size = validate.integer("size", size, most=LARGEST)
+    test_every = validate.integer("test_every", test_every, least=0)
+    chunk = validate.integer("chunk", chunk)
+    workers = _cores() if workers is None else validate.integer("workers", workers)
     if test_every == 1:
         raise ValueError("test_every must be 0 or at least 2, got 1: nothing is left for training")
     if ImageFile.LOAD_TRUNCATED_IMAGES:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jepabook import _validate
+from jepabook._support import validate
 from jepabook.vision.decoding import shrunk
 
 SPLITS = ("train", "test")
@@ -17,8 +17,8 @@ def region(image, split):
     A vertical cut gives the last quarter of the columns to the test split.
     """
     one_of_splits(split)
-    shape = _validate.real("image", image).shape
-    if not _validate.fits(shape, ("height", "width", 3)):
+    shape = validate.real("image", image).shape
+    if not validate.fits(shape, ("height", "width", 3)):
         raise ValueError(f"image must be an array (height, width, 3), got shape {shape}")
     cut = image.shape[1] - round(TEST_SHARE * image.shape[1])
     return image[:, cut:] if split == "test" else image[:, :cut]
@@ -56,11 +56,11 @@ def cut(images, size, count, rng, split="train", largest=None):
     """
     from PIL import Image
 
-    size = _validate.integer("size", size, most=MOST_PIXELS)
-    count = _validate.integer("count", count, each=3 * size**2 + 128)
-    _validate.instance("rng", rng, np.random.Generator)
+    size = validate.integer("size", size, most=MOST_PIXELS)
+    count = validate.integer("count", count, each=3 * size**2 + 128)
+    validate.instance("rng", rng, np.random.Generator)
     if not np.iterable(images) or not len(images := list(images)):
-        raise ValueError(f"images must be photographs, got {_validate.one_line(images)}")
+        raise ValueError(f"images must be photographs, got {validate.one_line(images)}")
     regions = [np.ascontiguousarray(region(image, one_of_splits(split))) for image in images]
     shortest = np.array([min(image.shape[:2]) for image in regions])
     if size > shortest.min():
@@ -68,7 +68,7 @@ def cut(images, size, count, rng, split="train", largest=None):
             f"size must be at most {shortest.min()}, the {split} region's side, got {size}"
         )
     if largest is not None:
-        shortest = np.minimum(shortest, _validate.integer("largest", largest, least=size))
+        shortest = np.minimum(shortest, validate.integer("largest", largest, least=size))
     photograph = np.arange(count) % len(regions)
     u, x, y = rng.random((count, 3)).T
     most = shortest[photograph]
@@ -85,4 +85,4 @@ def cut(images, size, count, rng, split="train", largest=None):
 
 def one_of_splits(split):
     """`split` if it is one, or ValueError."""
-    return _validate.option("split", split, SPLITS)
+    return validate.option("split", split, SPLITS)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jepabook import _validate
-from jepabook import photographs as shipped
+from jepabook._support import validate
 from jepabook.vision import crops, leaves, stored
 from jepabook.vision.convert import convert
+from jepabook.worlds import photographs as shipped
 
 __all__ = [
     "ImageSet",
@@ -81,8 +81,8 @@ def photographs(size, count, seed, split="train", largest=None):
     ValueError
         In one line, if an argument is not of these kinds.
     """
-    rng, size = _generator(seed, split), _validate.integer("size", size)
-    count = _validate.integer("count", count)  # before what takes longer
+    rng, size = _generator(seed, split), validate.integer("size", size)
+    count = validate.integer("count", count)  # before what takes longer
     images = list(shipped.colour().values())
     pixels, photograph, scale = crops.cut(images, size, count, rng, split, largest)
     return ImageSet(f"photos ({split})", pixels, {"photograph": photograph, "scale": scale}, {})
@@ -139,7 +139,7 @@ def opened(folder, split=None, verify=False):
     ValueError
         In one line, with the file, if the folder is unfinished, damaged or holds no such images.
     """
-    folder, verify = _validate.path("folder", folder), _validate.flag("verify", verify)
+    folder, verify = validate.path("folder", folder), validate.flag("verify", verify)
     if split is not None:
         crops.one_of_splits(split)
     pixels, labels, facts = stored.read(folder, verify)
@@ -177,14 +177,14 @@ def open_images(words, size, count, seed, split="train", verify=False):
     ValueError
         In one line, if there are no such images.
     """
-    rng, size = _generator(seed, split), _validate.integer("size", size)
-    words, verify = _validate.path("images", words), _validate.flag("verify", verify)
+    rng, size = _generator(seed, split), validate.integer("size", size)
+    words, verify = validate.path("images", words), validate.flag("verify", verify)
     if verify and str(words) in ("photos", "leaves"):
         raise ValueError(f"verify must be False for {str(words)!r}, which nobody stored, got True")
     if str(words) == "photos":
         return photographs(size, count, seed, split)
     if str(words) == "leaves":
-        count = _validate.integer("count", count)
+        count = validate.integer("count", count)
         # the part of the photographs that "photos" trains on
         seen = [crops.region(image, "train") for image in shipped.colour().values()]
         palette = np.concatenate([image[::8, ::8].reshape(-1, 3) for image in seen])
@@ -196,7 +196,7 @@ def open_images(words, size, count, seed, split="train", verify=False):
         raise ValueError(f"{words} must hold images of {size} pixels a side, got {images.size}")
     if count is None:
         return images
-    count = _validate.integer("count", count)
+    count = validate.integer("count", count)
     if count > len(images):
         raise ValueError(
             f"count must be at most {len(images)}, all of {words}'s {split} images, got {count}"
@@ -222,11 +222,11 @@ def resident(pixels, device, share=0.5):
     """
     import torch
 
-    from jepabook import _tensors
+    from jepabook._support import tensors
 
-    share = _validate.number("share", share, _validate.open_unit)
-    device = _tensors.device(device)
-    _validate.pictures("pixels", pixels)
+    share = validate.number("share", share, validate.open_unit)
+    device = tensors.device(device)
+    validate.pictures("pixels", pixels)
     if device.type != "cuda" or pixels.nbytes > share * torch.cuda.mem_get_info(device)[0]:
         return pixels
     there = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
@@ -251,17 +251,17 @@ def take(pixels, rows, device):
     """
     import torch
 
-    from jepabook import _tensors
+    from jepabook._support import tensors
 
-    _tensors.integral("rows", rows, ("m",))
-    device = _tensors.device(device)
+    tensors.integral("rows", rows, ("m",))
+    device = tensors.device(device)
     if isinstance(pixels, torch.Tensor):
-        _tensors.dense("pixels", pixels, ("n", "size", "size", 3))
+        tensors.dense("pixels", pixels, ("n", "size", "size", 3))
         return pixels[rows.to(pixels.device)].to(device)
-    _validate.pictures("pixels", pixels)
+    validate.pictures("pixels", pixels)
     return torch.from_numpy(pixels[rows.cpu().numpy()]).to(device)
 
 
 def _generator(seed, split):
-    seed = _validate.seed(seed)
+    seed = validate.seed(seed)
     return np.random.default_rng([seed, crops.SPLITS.index(crops.one_of_splits(split))])

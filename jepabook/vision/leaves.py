@@ -10,7 +10,7 @@ W. S. Kendall, E. Thönnes, "Perfect simulation in stochastic geometry", 1999.
 
 import numpy as np
 
-from jepabook import _validate
+from jepabook._support import validate
 
 MOST_PIXELS = 4096  # along a side
 LEAST_SIDE = 1e-3  # of a picture, the smallest disc's radius
@@ -46,14 +46,14 @@ def draw(size, count, rng, smallest=1.0, largest=None, palette=None, samples=2):
     ValueError
         If an argument is not of these kinds, or 0 < smallest < largest does not hold.
     """
-    size = _validate.integer("size", size, most=MOST_PIXELS)
-    samples = _validate.integer("samples", samples, most=16)
-    _validate.memory("size", size, 32 * (size * samples) ** 2)
-    count = _validate.integer("count", count, each=3 * size**2 + 8)
-    _validate.instance("rng", rng, np.random.Generator)
-    smallest = _validate.number("smallest", smallest, _validate.positive)
+    size = validate.integer("size", size, most=MOST_PIXELS)
+    samples = validate.integer("samples", samples, most=16)
+    validate.memory("size", size, 32 * (size * samples) ** 2)
+    count = validate.integer("count", count, each=3 * size**2 + 8)
+    validate.instance("rng", rng, np.random.Generator)
+    smallest = validate.number("smallest", smallest, validate.positive)
     largest = size if largest is None else largest
-    largest = _validate.number("largest", largest, _validate.positive)
+    largest = validate.number("largest", largest, validate.positive)
     if not smallest < largest:
         raise ValueError(f"largest must be above smallest = {smallest}, got {largest}")
     if not smallest >= LEAST_SIDE * size:  # the smaller the discs, the more must fall
@@ -177,7 +177,7 @@ def _averaged(label, colours, samples):
 def _palette(palette):
     if palette is None:
         return None
-    palette = _validate.real("palette", palette)
+    palette = validate.real("palette", palette)
     if palette.dtype != np.uint8 or palette.ndim != 2 or palette.shape[1] != 3 or not len(palette):
         raise ValueError(
             f"palette must be a uint8 array (m, 3), got {palette.dtype} of shape {palette.shape}"

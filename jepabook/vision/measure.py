@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jepabook import _tensors, _validate
+from jepabook._support import tensors as _tensors
+from jepabook._support import validate
 from jepabook.vision import batches, images, subspaces
 
 POOLS = ("mean", "patch")
@@ -39,10 +40,10 @@ def stimuli(pictures, split, colours):
     -------
     Stimuli
     """
-    _validate.instance("pictures", pictures, images.ImageSet)
-    _validate.instance("split", split, subspaces.Subspaces)
+    validate.instance("pictures", pictures, images.ImageSet)
+    validate.instance("split", split, subspaces.Subspaces)
     if not isinstance(colours, (list, tuple)) or len(colours) != 2:
-        told = _validate.one_line(colours)
+        told = validate.one_line(colours)
         raise ValueError(f"colours must be a mean and a deviation, got {told}")
     mean, deviation = (_tensors.finite("colours", part, (3,)) for part in colours)
     views = {
@@ -57,7 +58,7 @@ def representations(network, shown, online=False, seed=0, device="cpu", block=25
 
     Parameters
     ----------
-    network : objectives.Objective
+    network : objectives.ImageObjective
         On `device`.
     shown : Stimuli
     online : bool
@@ -74,10 +75,10 @@ def representations(network, shown, online=False, seed=0, device="cpu", block=25
         Pool "mean": the mean over all patches; "patch": one patch of each image at random.
     """
     if not (hasattr(network, "encode") and hasattr(network, "config")):
-        raise ValueError(f"network must be a model with encode, got {_validate.one_line(network)}")
-    _validate.instance("shown", shown, Stimuli)
-    block, seed = _validate.integer("block", block), _validate.seed(seed)
-    online, device = _validate.flag("online", online), _tensors.device(device)
+        raise ValueError(f"network must be a model with encode, got {validate.one_line(network)}")
+    validate.instance("shown", shown, Stimuli)
+    block, seed = validate.integer("block", block), validate.seed(seed)
+    online, device = validate.flag("online", online), _tensors.device(device)
     found = {}
     for view, pictures in shown.views.items():
         generator = torch.Generator().manual_seed(seed)
@@ -128,8 +129,8 @@ def probe(train, train_labels, test, test_labels):
 
     train = _tensors.finite("train", train, ("n", "width"))
     test = _tensors.finite("test", test, ("m", train.shape[1]))
-    train_labels = _validate.integers("train_labels", train_labels, least=0)
-    test_labels = _validate.integers("test_labels", test_labels, least=0)
+    train_labels = validate.integers("train_labels", train_labels, least=0)
+    test_labels = validate.integers("test_labels", test_labels, least=0)
     for name, part, labels in (
         ("train_labels", train, train_labels),
         ("test_labels", test, test_labels),

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from jepabook import _tensors, _validate
+from jepabook._support import tensors, validate
 
 CHANNELS = 3
 MOST = 2**15  # of each of a model's sizes
@@ -60,14 +60,14 @@ class Config:
     def __post_init__(self):
         for name in self.__dataclass_fields__:
             if name != "share":
-                value = _validate.integer(name, getattr(self, name), most=MOST)
+                value = validate.integer(name, getattr(self, name), most=MOST)
                 object.__setattr__(self, name, value)
         _multiple("image_size", self.image_size, "patch_size", self.patch_size)
         for part in ("", "predictor_"):
             width, heads = (getattr(self, part + name) for name in ("width", "heads"))
             _multiple(f"{part}width", width, f"{part}heads", heads)
             _multiple(f"{part}width", width, "4", 4)
-        share = _validate.number("share", self.share, _validate.open_unit)
+        share = validate.number("share", self.share, validate.open_unit)
         object.__setattr__(self, "share", share)
         kept_patches(self.patches, share)
 
@@ -84,11 +84,11 @@ class Config:
 
 def _checked(config):
     """A Config of a model that fits in memory with its gradients, or ValueError."""
-    _validate.instance("config", config, Config)
+    validate.instance("config", config, Config)
     each = (4 + 2 * config.mlp_ratio) * 8
     need = config.depth * each * config.width**2
     need += config.predictor_depth * each * config.predictor_width**2
-    _validate.memory("config", f"width {config.width} and depth {config.depth}", need)
+    validate.memory("config", f"width {config.width} and depth {config.depth}", need)
     return config
 
 
@@ -100,8 +100,8 @@ def _multiple(name, value, of, unit):
 
 def kept_patches(patches, share):
     """How many of `patches` stay when `share` of them is masked; ValueError if none or all do."""
-    patches = _validate.integer("patches", patches)
-    kept = patches - round(patches * _validate.number("share", share))
+    patches = validate.integer("patches", patches)
+    kept = patches - round(patches * validate.number("share", share))
     if not 0 < kept < patches:
         raise ValueError(
             f"share must keep and mask at least one of the {patches} patches, got {share}"
@@ -127,7 +127,7 @@ PRESETS = {
 
 def preset(name):
     """The Config called `name`, a key of `PRESETS`; ValueError for other names."""
-    return PRESETS[_validate.option("preset", name, PRESETS)]
+    return PRESETS[validate.option("preset", name, PRESETS)]
 
 
 def random_masks(count, patches, share, generator, device="cpu"):
@@ -151,9 +151,9 @@ def random_masks(count, patches, share, generator, device="cpu"):
         Indices of patches, row by row through the image; each image's fill 0, ..., N - 1.
     """
     kept = kept_patches(patches, share)
-    count = _validate.integer("count", count, each=32 * patches)
-    _validate.instance("generator", generator, torch.Generator)
-    device = _tensors.device(device)
+    count = validate.integer("count", count, each=32 * patches)
+    validate.instance("generator", generator, torch.Generator)
+    device = tensors.device(device)
     noise = torch.rand(count, patches, generator=generator, device=generator.device)
     # stable: equal numbers, which float32 does draw, fall the same way everywhere
     order = noise.argsort(dim=1, stable=True).to(device)
@@ -162,9 +162,9 @@ def random_masks(count, patches, share, generator, device="cpu"):
 
 def patchify(images, size):
     """The patches of images (n, 3, s, s), row by row, each channel by channel: (n, N, 3 size^2)."""
-    _tensors.dense("images", images, ("n", "channels", "side", "side"), gradient=True)
+    tensors.dense("images", images, ("n", "channels", "side", "side"), gradient=True)
     n, channels, height, width = images.shape
-    size = _validate.integer("size", size)
+    size = validate.integer("size", size)
     _multiple("images' side", height, "size", size)
     grid = images.reshape(n, channels, height // size, size, width // size, size)
     return grid.permute(0, 2, 4, 1, 3, 5).reshape(n, -1, channels * size * size)
@@ -172,8 +172,8 @@ def patchify(images, size):
 
 def pick(tokens, indices):
     """Of each image's tokens (n, N, d) those at its indices (n, k): (n, k, d)."""
-    _tensors.dense("tokens", tokens, ("n", "N", "d"), gradient=True)
-    _tensors.integral("indices", indices, (len(tokens), "k"))
+    tensors.dense("tokens", tokens, ("n", "N", "d"), gradient=True)
+    tensors.integral("indices", indices, (len(tokens), "k"))
     return tokens.gather(1, indices[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
@@ -184,11 +184,11 @@ def positions(side, width):
     frequencies from 1 down towards 1/10000: the layout of both recipes' `get_2d_sincos_pos_embed`.
     """
     side, width = (
-        _validate.integer(name, value, most=MOST)
+        validate.integer(name, value, most=MOST)
         for name, value in (("side", side), ("width", width))
     )
     _multiple("width", width, "4", 4)
-    _validate.memory("side", side, 32 * side**2 * width)
+    validate.memory("side", side, 32 * side**2 * width)
     frequency = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width // 4))
     phase = torch.arange(side, dtype=torch.float64)[:, None] * frequency
     wave = torch.cat([phase.sin(), phase.cos()], dim=1)
@@ -202,11 +202,11 @@ class Block(nn.Module):
     def __init__(self, width, heads, mlp_ratio):
         super().__init__()
         width, heads, mlp_ratio = (
-            _validate.integer(name, value, most=MOST)
+            validate.integer(name, value, most=MOST)
             for name, value in (("width", width), ("heads", heads), ("mlp_ratio", mlp_ratio))
         )
         _multiple("width", width, "heads", heads)
-        _validate.memory("width", width, 4 * (4 + 2 * mlp_ratio) * width**2)
+        validate.memory("width", width, 4 * (4 + 2 * mlp_ratio) * width**2)
         self.heads = heads
         self.norm1 = nn.LayerNorm(width, eps=EPSILON)
         self.qkv = nn.Linear(width, 3 * width)
@@ -218,9 +218,9 @@ class Block(nn.Module):
 
     def forward(self, tokens, last=None):
         """All tokens, or only the `last` of them, (n, last, width), which still attend to all."""
-        _tensors.floating("tokens", tokens, ("n", "t", self.out.in_features), gradient=True)
+        tensors.floating("tokens", tokens, ("n", "t", self.out.in_features), gradient=True)
         if last is not None:
-            last = _validate.integer("last", last, most=tokens.shape[1])
+            last = validate.integer("last", last, most=tokens.shape[1])
         qkv = self.qkv(self.norm1(tokens)).unflatten(2, (3, self.heads, -1))
         query, key, value = (part.transpose(1, 2) for part in qkv.unbind(2))
         if last is not None:
@@ -263,12 +263,12 @@ class Encoder(nn.Module):
         tensor (n, k, width), or (n, N, width)
         """
         side = self.patch_size * int(len(self.positions) ** 0.5)
-        _tensors.floating("images", images, ("n", CHANNELS, side, side), gradient=True)
+        tensors.floating("images", images, ("n", CHANNELS, side, side), gradient=True)
         patches = patchify(images, self.patch_size)
         if keep is None:
             tokens = self.embed(patches) + self.positions
         else:
-            _tensors.integral("keep", keep, (len(images), "k"))
+            tensors.integral("keep", keep, (len(images), "k"))
             # dropped before the embedding, so that nothing at all is computed for masked patches
             tokens = self.embed(pick(patches, keep)) + functional.embedding(keep, self.positions)
         return self.norm(self.blocks(tokens))
@@ -287,7 +287,7 @@ class Predictor(nn.Module):
     def __init__(self, config, out_width):
         super().__init__()
         width = _checked(config).predictor_width
-        out_width = _validate.integer("out_width", out_width, each=8 * width)
+        out_width = validate.integer("out_width", out_width, each=8 * width)
         self.embed = nn.Linear(config.width, width)
         self.mask_token = nn.Parameter(torch.zeros(width))
         self.blocks = nn.ModuleList(
@@ -313,9 +313,9 @@ class Predictor(nn.Module):
         tensor (n, m, out_width)
         """
         shape = ("n", "k", self.embed.in_features)
-        _tensors.floating("tokens", tokens, shape, gradient=True)
-        _tensors.integral("keep", keep, tokens.shape[:2])
-        _tensors.integral("masked", masked, (len(tokens), "m"))
+        tensors.floating("tokens", tokens, shape, gradient=True)
+        tensors.integral("keep", keep, tokens.shape[:2])
+        tensors.integral("masked", masked, (len(tokens), "m"))
         # attention does not mind the order, so kept and masked need not be shuffled back
         known = self.embed(tokens) + functional.embedding(keep, self.positions)
         asked = functional.embedding(masked, self.positions + self.mask_token)
@@ -328,8 +328,8 @@ class Predictor(nn.Module):
 
 def initialise(module, generator):
     """Fill the weights of `module` in their order: Xavier-uniform matrices, biases 0, norms 1."""
-    _validate.instance("module", module, nn.Module)
-    _validate.instance("generator", generator, torch.Generator)
+    validate.instance("module", module, nn.Module)
+    validate.instance("generator", generator, torch.Generator)
     for part in module.modules():
         if isinstance(part, nn.Linear):
             nn.init.xavier_uniform_(part.weight, generator=generator)
@@ -356,8 +356,8 @@ def decay_groups(model, weight_decay):
         Only parameters that are trained. The recipes decay the mask token too, whose shape there
         is (1, 1, width).
     """
-    _validate.instance("model", model, nn.Module)
-    weight_decay = _validate.number("weight_decay", weight_decay, _validate.non_negative)
+    validate.instance("model", model, nn.Module)
+    weight_decay = validate.number("weight_decay", weight_decay, validate.non_negative)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},

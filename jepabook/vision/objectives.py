@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from jepabook import _tensors, _validate
+from jepabook._support import tensors, validate
 from jepabook.vision.model import (
     CHANNELS,
     Config,
@@ -26,7 +26,7 @@ from jepabook.vision.model import (
 MOST_WORKERS = 1024
 
 
-class Objective(nn.Module):
+class ImageObjective(nn.Module):
     """What MAE and JEPA share: encoder, predictor, masks and the way from images to a loss.
 
     Of the same seed, both start at the same weights but for the predictor's last layer, `head`.
@@ -42,7 +42,7 @@ class Objective(nn.Module):
 
     def __init__(self, config, out_width, seed):
         super().__init__()
-        seed = _validate.seed(seed)
+        seed = validate.seed(seed)
         self.config = config
         # the layers' own initial weights would come from torch's global generator
         with torch.random.fork_rng(devices=[]):
@@ -65,7 +65,7 @@ class Objective(nn.Module):
         """
         self._refuse_others(images)
         for name, places in (("keep", keep), ("masked", masked)):
-            _tensors.integral(name, places, (len(images), "k"))
+            tensors.integral(name, places, (len(images), "k"))
         predicted = self.predictor(self.encoder(images, keep), keep, masked)
         with torch.no_grad():
             target = self.target_at(images, masked)
@@ -79,7 +79,7 @@ class Objective(nn.Module):
 
     def _refuse_others(self, images):
         side = self.config.image_size
-        _tensors.floating("images", images, ("n", CHANNELS, side, side))
+        tensors.floating("images", images, ("n", CHANNELS, side, side))
 
     @torch.no_grad()
     def encode(self, images, pool="mean", online=False):
@@ -98,8 +98,8 @@ class Objective(nn.Module):
         -------
         tensor (n, width), or (n, N, width)
         """
-        _validate.option("pool", pool, ("mean", "none"))
-        online = _validate.flag("online", online)
+        validate.option("pool", pool, ("mean", "none"))
+        online = validate.flag("online", online)
         self._refuse_others(images)
         tokens = (self.encoder if online else self.evaluated)(images)
         return tokens.mean(1) if pool == "mean" else tokens
@@ -111,11 +111,11 @@ class Objective(nn.Module):
 
     def after_step(self, progress):
         """For the trainer to call after each step; `progress` is the share of steps before it."""
-        progress = _validate.number("progress", progress)
-        _validate.where("progress", progress, 0 <= progress <= 1, "must lie in [0, 1]")
+        progress = validate.number("progress", progress)
+        validate.where("progress", progress, 0 <= progress <= 1, "must lie in [0, 1]")
 
 
-class MAE(Objective):
+class ImageMAE(ImageObjective):
     """Predict the masked patches' pixels; mean squared error.
 
     Parameters
@@ -127,13 +127,13 @@ class MAE(Objective):
     """
 
     def __init__(self, config, seed=0, normalise=True):
-        super().__init__(config, _validate.instance("config", config, Config).pixels, seed)
-        self.normalise = _validate.flag("normalise", normalise)
+        super().__init__(config, validate.instance("config", config, Config).pixels, seed)
+        self.normalise = validate.flag("normalise", normalise)
 
     def target_at(self, images, masked):
         """The masked patches' pixels, (n, m, 3 * patch_size * patch_size)."""
         self._refuse_others(images)
-        _tensors.integral("masked", masked, (len(images), "m"))
+        tensors.integral("masked", masked, (len(images), "m"))
         target = pick(patchify(images, self.config.patch_size), masked)
         if self.normalise:
             # (target - mean) / (variance + 1e-6)^(1/2) with the unbiased variance, in one pass
@@ -148,7 +148,7 @@ class MAE(Objective):
         return functional.mse_loss(predicted, target)
 
 
-class JEPA(Objective):
+class ImageJEPA(ImageObjective):
     """Predict what a slower copy of the encoder makes of the whole image; smooth L1.
 
     The target encoder's weights follow the encoder's as an exponential moving average and have no
@@ -163,18 +163,18 @@ class JEPA(Objective):
     """
 
     def __init__(self, config, seed=0, momentum=(0.996, 1.0)):
-        super().__init__(config, _validate.instance("config", config, Config).width, seed)
-        both = _validate.array("momentum", momentum)
+        super().__init__(config, validate.instance("config", config, Config).width, seed)
+        both = validate.array("momentum", momentum)
         if both.shape != (2,):
             raise ValueError(f"momentum must be two numbers, got shape {both.shape}")
-        _validate.where("momentum", both, (both >= 0) & (both <= 1), "must lie in [0, 1]")
+        validate.where("momentum", both, (both >= 0) & (both <= 1), "must lie in [0, 1]")
         self.momentum = tuple(float(m) for m in both)
         self.target = copy.deepcopy(self.encoder).requires_grad_(False)
 
     def target_at(self, images, masked):
         """The target encoder's normalised tokens at the masked patches, (n, m, width)."""
         self._refuse_others(images)
-        _tensors.integral("masked", masked, (len(images), "m"))
+        tensors.integral("masked", masked, (len(images), "m"))
         target = pick(self.target(images), masked)
         return functional.layer_norm(target, target.shape[-1:])
 
@@ -205,13 +205,13 @@ class JEPA(Objective):
 
 def _alike(predicted, target):
     """Raise ValueError unless predictions and targets are (n, m, width) alike."""
-    _tensors.floating("predicted", predicted, ("n", "m", "width"), gradient=True)
-    _tensors.floating("target", target, tuple(predicted.shape))
+    tensors.floating("predicted", predicted, ("n", "m", "width"), gradient=True)
+    tensors.floating("target", target, tuple(predicted.shape))
 
 
 def workers(count):
     """A pool of `count` Python threads for `accumulate`, each with one thread of torch."""
-    count = _validate.integer("count", count, most=MOST_WORKERS)
+    count = validate.integer("count", count, most=MOST_WORKERS)
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
@@ -224,7 +224,7 @@ def accumulate(objective, images, keep, masked, part, pool):
 
     Parameters
     ----------
-    objective : Objective
+    objective : ImageObjective
         Its parameters' `grad` is replaced.
     images, keep, masked : tensors (n, ...)
         As for the objective.
@@ -238,12 +238,12 @@ def accumulate(objective, images, keep, masked, part, pool):
     float
         The mean loss of the batch.
     """
-    part = _validate.integer("part", part)
-    _validate.instance("objective", objective, Objective)
-    _validate.instance("pool", pool, ThreadPoolExecutor)
-    _tensors.floating("images", images)
+    part = validate.integer("part", part)
+    validate.instance("objective", objective, ImageObjective)
+    validate.instance("pool", pool, ThreadPoolExecutor)
+    tensors.floating("images", images)
     for name, tensor in (("keep", keep), ("masked", masked)):
-        _tensors.integral(name, tensor, (len(images), "k"))
+        tensors.integral(name, tensor, (len(images), "k"))
     threads = torch.get_num_threads()
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
 

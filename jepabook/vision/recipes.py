@@ -7,7 +7,7 @@ Sources: I-JEPA's `configs/in1k_vith14_ep300.yaml` and `src/utils/schedulers.py`
 import math
 from dataclasses import dataclass
 
-from jepabook import _validate
+from jepabook._support import validate
 from jepabook.vision import objectives
 
 
@@ -19,7 +19,7 @@ class Recipe:
     ----------
     name : str
     model : class
-        `objectives.JEPA` or `objectives.MAE`; called with a Config and a seed.
+        `objectives.ImageJEPA` or `objectives.ImageMAE`; called with a Config and a seed.
     rate : float
         Peak of the learning rate for 256 images a step; it grows in proportion to the batch.
     start, end : float
@@ -45,16 +45,18 @@ class Recipe:
 RECIPES = {
     # 1e-3 for 2048 images a step, from 2e-4 and to 1e-6; 40 of 300 epochs
     "jepa": Recipe(
-        "jepa", objectives.JEPA, 1e-3 / 8, 0.2, 1e-3, 40 / 300, (0.04, 0.4), (0.9, 0.999)
+        "jepa", objectives.ImageJEPA, 1e-3 / 8, 0.2, 1e-3, 40 / 300, (0.04, 0.4), (0.9, 0.999)
     ),
     # 40 of 800 epochs
-    "mae": Recipe("mae", objectives.MAE, 1.5e-4, 0.0, 0.0, 40 / 800, (0.05, 0.05), (0.9, 0.95)),
+    "mae": Recipe(
+        "mae", objectives.ImageMAE, 1.5e-4, 0.0, 0.0, 40 / 800, (0.05, 0.05), (0.9, 0.95)
+    ),
 }
 
 
 def recipe(name):
     """The Recipe called `name`, "jepa" or "mae"; ValueError for other names."""
-    return RECIPES[_validate.option("objective", name, RECIPES)]
+    return RECIPES[validate.option("objective", name, RECIPES)]
 
 
 def learning_rate(recipe, peak, step, steps):
@@ -77,7 +79,7 @@ def learning_rate(recipe, peak, step, steps):
         Of the last step of the warm-up `peak`; of the last of all close to `recipe.end` peaks.
     """
     step, steps = _progress(recipe, step, steps)
-    peak = _validate.number("peak", peak, _validate.positive)
+    peak = validate.number("peak", peak, validate.positive)
     warmup = round(recipe.warmup * steps)
     if step < warmup:
         return peak * (recipe.start + (1 - recipe.start) * (step + 1) / warmup)
@@ -92,9 +94,9 @@ def weight_decay(recipe, step, steps):
 
 def _progress(recipe, step, steps):
     """A step and how many there are, as ints, or ValueError."""
-    _validate.instance("recipe", recipe, Recipe)
-    steps = _validate.integer("steps", steps, most=_validate.MOST_STEPS)
-    return _validate.integer("step", step, least=0, most=steps), steps
+    validate.instance("recipe", recipe, Recipe)
+    steps = validate.integer("steps", steps, most=validate.MOST_STEPS)
+    return validate.integer("step", step, least=0, most=steps), steps
 
 
 def _cosine(start, end, progress):

@@ -16,8 +16,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from jepabook import _files as files
-from jepabook import _validate
+from jepabook._support import files, validate
 
 FORMAT = 1
 RUN, LOG = "run.json", "log.jsonl"
@@ -214,8 +213,8 @@ class Folder:
 
 def steps_of(folder, kind="weights"):
     """The steps of a folder's checkpoints of one kind, rising."""
-    _validate.option("kind", kind, (WEIGHTS, STATE))
-    folder = _validate.path("folder", folder)
+    validate.option("kind", kind, (WEIGHTS, STATE))
+    folder = validate.path("folder", folder)
     names = (path.stem.rpartition("-")[2] for path in folder.glob(f"{kind}-*.json"))
     steps = sorted(int(name) for name in names if re.fullmatch("[0-9]{7,18}", name))
     return [step for step in steps if file_of(folder, kind, step).with_suffix(".json").exists()]
@@ -223,7 +222,7 @@ def steps_of(folder, kind="weights"):
 
 def identity_of(folder):
     """The identity in a folder's ``run.json``; ValueError, with the file, if it is damaged."""
-    path = _validate.path("folder", folder) / RUN
+    path = validate.path("folder", folder) / RUN
     return files.read_json(path, {"identity": dict}, FORMAT, rest=True)["identity"]
 
 
@@ -247,7 +246,7 @@ def load(folder, kind, step, identity):
     ValueError
         With the file, if there is none, or it is damaged, of another step or training.
     """
-    _validate.instance("identity", identity, dict)
+    validate.instance("identity", identity, dict)
     content = _content(folder, kind, step, identity)
     try:
         return safetensors.torch.load(content)
@@ -274,7 +273,7 @@ def _content(folder, kind, step, identity):
 
 def log_of(folder):
     """The log's lines, a dict each; ValueError, with the file, where one is damaged."""
-    path = _validate.path("folder", folder) / LOG
+    path = validate.path("folder", folder) / LOG
     lines = [_line(line) for line in files.read(path).splitlines(True)]
     if None in lines:
         raise ValueError(f"{path} is damaged: line {lines.index(None) + 1} is no line of a log")
@@ -290,9 +289,9 @@ def fill(network, tensors, path):
 
 def file_of(folder, kind, step):
     """Where a checkpoint's tensors are; its .json is beside it."""
-    _validate.option("kind", kind, (WEIGHTS, STATE))
-    step = _validate.integer("step", step, least=0, most=10**18 - 1)
-    return _validate.path("folder", folder) / f"{kind}-{step:07d}.safetensors"
+    validate.option("kind", kind, (WEIGHTS, STATE))
+    step = validate.integer("step", step, least=0, most=10**18 - 1)
+    return validate.path("folder", folder) / f"{kind}-{step:07d}.safetensors"
 
 
 def _check(tensors, wanted, path):

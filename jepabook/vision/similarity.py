@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jepabook import _tensors, _validate
+from jepabook._support import tensors, validate
 
 COPIES = 4  # of both representations, in float64, that are held at once at most, as measured
 
@@ -50,7 +50,7 @@ def mean_cca(x, y, tolerance=1e-6, device="cpu"):
     Similarity
         The mean is over min(ranks) correlations. NaN where a representation is constant.
     """
-    tolerance = _validate.number("tolerance", tolerance, _validate.open_unit)
+    tolerance = validate.number("tolerance", tolerance, validate.open_unit)
     bases = [_basis(view, tolerance) for view in _centred(x, y, device)]
     ranks = tuple(basis.shape[1] for basis in bases)
     if min(ranks) == 0:
@@ -93,9 +93,9 @@ def chance_of_cca(p, q, n, nodes=4000):
     -------
     float
     """
-    p, q = sorted((_validate.integer("p", p), _validate.integer("q", q)))
-    n = _validate.integer("n", n, least=q)
-    nodes = _validate.integer("nodes", nodes, least=2, most=10**7)
+    p, q = sorted((validate.integer("p", p), validate.integer("q", q)))
+    n = validate.integer("n", n, least=q)
+    nodes = validate.integer("nodes", nodes, least=2, most=10**7)
     small, large = p / n, q / n
     if q == n:
         return 1.0
@@ -113,19 +113,19 @@ def chance_of_cca(p, q, n, nodes=4000):
 
 def _centred(x, y, device):
     """x and y as float64 tensors (n, p), (n, q) with columns of mean 0."""
-    device = _tensors.device(device)
+    device = tensors.device(device)
     for name, view in (("x", x), ("y", y)):
         if torch.is_tensor(view):
-            _tensors.dense(name, view)
+            tensors.dense(name, view)
     shapes = tuple(tuple(getattr(view, "shape", ())) for view in (x, y))
     if device.type == "cpu" and all(len(shape) == 2 for shape in shapes):
         # copies, bases, small products of each with itself, and that of both, squared as well
         need = COPIES * sum(n * p + min(n, p) ** 2 for n, p in shapes)
         need = 8 * (need + 2 * shapes[0][1] * shapes[1][1])
-        _validate.memory("x and y", f"shapes {shapes[0]} and {shapes[1]}", need)
+        validate.memory("x and y", f"shapes {shapes[0]} and {shapes[1]}", need)
     views = []
     for name, view in (("x", x), ("y", y)):
-        view = _tensors.numbers(name, view, device)
+        view = tensors.numbers(name, view, device)
         if view.ndim != 2 or view.shape[0] < 2 or view.shape[1] < 1:
             raise ValueError(f"{name} must have shape (n > 1, features), got {tuple(view.shape)}")
         if not torch.isfinite(view).all():

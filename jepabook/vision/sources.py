@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jepabook import _validate
-from jepabook._regular import open_regular, shown
+from jepabook._support import validate
+from jepabook._support.regular import open_regular, shown
 from jepabook.vision import tables
 from jepabook.vision.decoding import (
     EMPTY,
@@ -99,9 +99,9 @@ def source(words, split=None, column=None, label=None, class_depth=None):
         In one line, if there is nothing to read, more than one reading, or an argument does not
         apply.
     """
-    path = _validate.path("source", words)
+    path = validate.path("source", words)
     if class_depth is not None:
-        class_depth = _validate.integer("class_depth", class_depth)
+        class_depth = validate.integer("class_depth", class_depth)
     if str(words).startswith(HUB):
         _refuse(words, class_depth=class_depth)
         return Hub(str(words).removeprefix(HUB), split, column, label)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jepabook import _files as files
-from jepabook._regular import open_regular, shown
+from jepabook._support import files
+from jepabook._support.regular import open_regular, shown
 from jepabook.spectrum import sources
 
 FORMAT = 2  # of images.json and journal.json; 1 counted what was left out, but did not name it

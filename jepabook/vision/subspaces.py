@@ -13,8 +13,8 @@ import scipy.linalg
 import torch
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
-from jepabook import _memory, _tensors, _validate
-from jepabook._canonical import pointed
+from jepabook._support import memory, tensors, validate
+from jepabook._support.canonical import pointed
 from jepabook.spectrum.backend import backend
 from jepabook.spectrum.moments import Gram
 
@@ -82,13 +82,13 @@ def fit(pixels, bottom=0.25, device="auto", block=1024):
         In one line: no such pixels, fewer than two images, images that are all the same, or less
         free memory on the device than three matrices (d, d) (on a GPU five) in float64 need.
     """
-    size = _validate.pictures("pixels", pixels, least=2).shape[1]
-    bottom = _validate.number("bottom", bottom, _validate.open_unit)
-    block, machine = min(_validate.integer("block", block), len(pixels)), backend(device)
+    size = validate.pictures("pixels", pixels, least=2).shape[1]
+    bottom = validate.number("bottom", bottom, validate.open_unit)
+    block, machine = min(validate.integer("block", block), len(pixels)), backend(device)
     width = 3 * size**2
     on_gpu = getattr(machine.zeros(0), "is_cuda", False)
     need = 8 * width * (block + MATRICES["cuda" if on_gpu else "cpu"] * width)
-    free = torch.cuda.mem_get_info()[0] if on_gpu else _memory.free()
+    free = torch.cuda.mem_get_info()[0] if on_gpu else memory.free()
     if need > free:
         raise ValueError(
             f"pixels must be of a size whose covariances fit in memory: {size} a side need "
@@ -132,13 +132,13 @@ def project(subspaces, pixels, which, block=1024):
     ValueError
         In one line, if an argument is not of these kinds.
     """
-    _validate.instance("subspaces", subspaces, Subspaces)
-    _validate.option("which", which, WHICH)
-    block = _validate.integer("block", block)
+    validate.instance("subspaces", subspaces, Subspaces)
+    validate.option("which", which, WHICH)
+    block = validate.integer("block", block)
     if torch.is_tensor(pixels):
-        _tensors.dense("pixels", pixels)
+        tensors.dense("pixels", pixels)
     elif isinstance(pixels, np.ma.MaskedArray) or not isinstance(pixels, np.ndarray):
-        told = _validate.one_line(pixels)
+        told = validate.one_line(pixels)
         raise ValueError(f"pixels must have shape (n, size, size, 3), got {told}")
     if _size(pixels) != subspaces.size:
         raise ValueError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jepabook._regular import open_regular, shown
+from jepabook._support.regular import open_regular, shown
 from jepabook.vision.decoding import HEAD, NO_IMAGE, UNREADABLE, known
 
 TOOL, BACK = "hidden or left by a tool", "a link back to where it lies"

@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter
 
-from jepabook._regular import shown
+from jepabook._support.regular import shown
 from jepabook.vision import layout
 from jepabook.vision.survey import alike
 

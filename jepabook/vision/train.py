@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from jepabook import _command, _tensors, _validate, recorded
-from jepabook import _files as files
-from jepabook.spectrum.share import PATIENCE, WAITING, Share, under_torchrun
+from jepabook import recorded
+from jepabook._support import command as _command
+from jepabook._support import files, validate
+from jepabook._support import tensors as _tensors
+from jepabook._support.processes import PATIENCE, WAITING, Share, under_torchrun
 from jepabook.vision import images, model, objectives, recipes, runs
 from jepabook.vision.batches import Batches
 
@@ -61,19 +63,17 @@ class Plan:
     keep: int = 16
 
     def __post_init__(self):
-        _validate.instance("config", self.config, model.Config)
-        most = {"steps": _validate.MOST_STEPS, "keep": MOST_KEPT}
+        validate.instance("config", self.config, model.Config)
+        most = {"steps": validate.MOST_STEPS, "keep": MOST_KEPT}
         for name in ("steps", "batch", "part", "keep"):
-            value = _validate.integer(
-                name, getattr(self, name), most=most.get(name, _validate.MOST)
-            )
+            value = validate.integer(name, getattr(self, name), most=most.get(name, validate.MOST))
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "seed", _validate.seed(self.seed))
-        crop = _validate.number("crop", self.crop, _validate.half_open_unit)
+        object.__setattr__(self, "seed", validate.seed(self.seed))
+        crop = validate.number("crop", self.crop, validate.half_open_unit)
         object.__setattr__(self, "crop", crop)
         rate = recipes.recipe(self.objective).rate * self.batch / 256
         if self.rate is not None:
-            rate = _validate.number("rate", self.rate, _validate.positive)
+            rate = validate.number("rate", self.rate, validate.positive)
         object.__setattr__(self, "rate", rate)
 
     @property
@@ -84,7 +84,7 @@ class Plan:
 
     def logs(self, step):
         """Whether the log has a line after `step` steps."""
-        step = _validate.integer("step", step, least=0)
+        step = validate.integer("step", step, least=0)
         return step % LOGGED == 0 or step == self.steps
 
 
@@ -126,12 +126,12 @@ def train(
         ("pictures", pictures, images.ImageSet),
         ("share", share, Share),
     ):
-        _validate.instance(name, value, of)
-    folder, progress = _validate.path("folder", folder), _validate.flag("progress", progress)
+        validate.instance(name, value, of)
+    folder, progress = validate.path("folder", folder), validate.flag("progress", progress)
     with ExitStack() as stack:
         with share.agreed():
-            workers = _validate.integer("workers", workers, most=objectives.MOST_WORKERS)
-            save_every = _validate.number("save_every", save_every, _validate.non_negative)
+            workers = validate.integer("workers", workers, most=objectives.MOST_WORKERS)
+            save_every = validate.number("save_every", save_every, validate.non_negative)
             size = plan.config.image_size
             if pictures.size != size:
                 raise ValueError(f"images must have {size} pixels a side, got {pictures.size}")
@@ -166,7 +166,7 @@ class _Training:
     plan: Plan
     recipe: recipes.Recipe
     batches: Batches
-    network: objectives.Objective
+    network: objectives.ImageObjective
     optimiser: torch.optim.AdamW
     gradients: object
     share: Share
@@ -330,7 +330,7 @@ def trained(folder, step):
 
     Returns
     -------
-    objectives.Objective
+    objectives.ImageObjective
         On the CPU.
 
     Raises
@@ -403,7 +403,7 @@ def _train(options, share):
         if options.device == "cuda" and not gpu:
             raise ValueError("device must be cpu or auto where torch sees no GPU, got 'cuda'")
         device = "cuda" if gpu and options.device != "cpu" else "cpu"
-        out, config = _validate.path("--out", options.out), model.preset(options.preset)
+        out, config = validate.path("--out", options.out), model.preset(options.preset)
         recipes.recipe(options.objective)
         made = options.images in ("photos", "leaves")
         count = COUNT if made and options.count is None else options.count
@@ -412,8 +412,8 @@ def _train(options, share):
         )
         steps = options.steps
         if steps is None:
-            epochs = _validate.number("epochs", options.epochs, _validate.positive)
-            batch = _validate.integer("batch", options.batch)
+            epochs = validate.number("epochs", options.epochs, validate.positive)
+            batch = validate.integer("batch", options.batch)
             steps = max(1, int(epochs * (len(pictures) // batch)))
         chosen = ("batch", "seed", "rate", "crop", "part", "keep")
         plan = Plan(

@@ -1,0 +1,166 @@
+"""Appendix B.1: the layers stay balanced, Lemma B.1 and eqs. (33)-(39), (41)."""
+
+import numpy as np
+
+from jepabook.claims.checks.balance import balance_check, conserved_check, layers_check
+from jepabook.claims.ledger import claim
+from jepabook.theory.objectives import JEPA, MAE
+
+WHERE = "Appendix B.1"
+BALANCE = "02-from-matrices-to-one-equation#balance"
+SHARED_FORM = "02-from-matrices-to-one-equation#shared-form"
+
+
+def sandwich(n, a, xi, sign=1, left_from=1, brackets=True):
+    """[W_{L+1} ... W_{a+left_from}]' (xi - W Sigma_xx) [W_a ... W_1]'."""
+    last = n.depth + 1
+    left = n.product(a + left_from, last).T if brackets else n.transposes(a + left_from, last)
+    return left @ (xi - sign * n.total @ n.xx) @ n.product(1, a).T
+
+
+@claim(
+    "eq:33",
+    says=r"MAE, $a<L$: $\dot W_aW_a^\top=[\prod_{b>a}^{L+1}W_b]^\top"
+    r"(\Sigma^{yx}-W\Sigma^{xx})[\prod_{b\le a}W_b]^\top$.",
+    chapter=BALANCE,
+    check=layers_check(MAE, layers="inner"),
+    mutants=[
+        lambda n, dot, a: (dot(a) @ n.layer(a).T, sandwich(n, a, n.yx.T)),
+        lambda n, dot, a: (dot(a) @ n.layer(a).T, sandwich(n, a, n.yx, left_from=0)),
+        lambda n, dot, a: (dot(a) @ n.layer(a).T, sandwich(n, a, n.yx, brackets=False)),
+        lambda n, dot, a: (dot(a) @ n.layer(a), sandwich(n, a, n.yx)),
+    ],
+)
+def velocity_times_layer(n, dot, a):
+    left, right = n.product(a + 1, n.depth + 1).T, n.product(1, a).T
+    return dot(a) @ n.layer(a).T, left @ n.yx @ right - left @ n.total @ n.xx @ right
+
+
+@claim(
+    "eq:34",
+    says=r"MAE, $a<L$: $W_{a+1}^\top\dot W_{a+1}$ is the right side of (33), and so equals "
+    r"$\dot W_aW_a^\top$.",
+    chapter=BALANCE,
+    check=layers_check(MAE, layers="inner"),
+    mutants=[
+        lambda n, dot, a: (n.layer(a + 1) @ dot(a + 1), dot(a) @ n.layer(a).T),
+        lambda n, dot, a: (n.layer(a + 1).T @ dot(a + 1), n.layer(a).T @ dot(a)),
+        lambda n, dot, a: (n.layer(a + 1).T @ dot(a + 1), n.layer(a) @ dot(a).T),
+        lambda n, dot, a: (n.layer(a + 1).T @ dot(a + 1), sandwich(n, a, n.yx, sign=-1)),
+    ],
+)
+def layer_times_next_velocity(n, dot, a):
+    left, right = n.product(a + 1, n.depth + 1).T, n.product(1, a).T
+    return (
+        n.layer(a + 1).T @ dot(a + 1),
+        left @ n.yx @ right - left @ n.total @ n.xx @ right,
+        dot(a) @ n.layer(a).T,
+    )
+
+
+@claim(
+    "eq:35",
+    says=r"The transpose of (34): $\dot W_{a+1}^\top W_{a+1}=W_a\dot W_a^\top$.",
+    chapter=BALANCE,
+    check=layers_check(MAE, layers="inner"),
+    mutants=[
+        lambda n, dot, a: (dot(a + 1).T @ n.layer(a + 1), dot(a) @ n.layer(a).T),
+        lambda n, dot, a: (dot(a + 1) @ n.layer(a + 1).T, n.layer(a) @ dot(a).T),
+        lambda n, dot, a: (dot(a + 1).T @ n.layer(a + 1), n.layer(a).T @ dot(a)),
+    ],
+)
+def transposed_velocities(n, dot, a):
+    return dot(a + 1).T @ n.layer(a + 1), n.layer(a) @ dot(a).T
+
+
+@claim(
+    "eq:36",
+    says=r"The last pair, both objectives: $V^\top\dot V=\dot W_LW_L^\top$ and its transpose.",
+    chapter=BALANCE,
+    check=layers_check(JEPA, MAE, layers="last"),
+    mutants=[
+        lambda n, dot, a: (n.decoder @ dot(a + 1), dot(a) @ n.layer(a).T),
+        lambda n, dot, a: (n.decoder.T @ dot(a + 1), n.layer(a) @ dot(a).T),
+        lambda n, dot, a: (dot(a + 1).T @ n.decoder, dot(a).T @ n.layer(a)),
+    ],
+)
+def last_layers(n, dot, a):
+    v, w = n.decoder, n.layer(a)
+    return (
+        np.hstack([v.T @ dot(a + 1), dot(a + 1).T @ v]),
+        np.hstack([dot(a) @ w.T, w @ dot(a).T]),
+    )
+
+
+@claim(
+    "eq:37",
+    says=r"Both objectives, $a=1\ldots L$: $W_{a+1}^\top\dot W_{a+1}+\dot W_{a+1}^\top W_{a+1}="
+    r"\dot W_aW_a^\top+W_a\dot W_a^\top$.",
+    chapter=BALANCE,
+    check=layers_check(JEPA, MAE),
+    mutants=[
+        lambda n, dot, a: (
+            n.layer(a + 1).T @ dot(a + 1) - dot(a + 1).T @ n.layer(a + 1),
+            dot(a) @ n.layer(a).T + n.layer(a) @ dot(a).T,
+        ),
+        lambda n, dot, a: (
+            n.layer(a + 1).T @ dot(a + 1) + dot(a + 1).T @ n.layer(a + 1),
+            dot(a).T @ n.layer(a) + n.layer(a).T @ dot(a),
+        ),
+    ],
+)
+def sum_of_both(n, dot, a):
+    return (
+        n.layer(a + 1).T @ dot(a + 1) + dot(a + 1).T @ n.layer(a + 1),
+        dot(a) @ n.layer(a).T + n.layer(a) @ dot(a).T,
+    )
+
+
+@claim(
+    "eq:38",
+    says=r"Gradient flow conserves $W_{a+1}^\top W_{a+1}-W_aW_a^\top$, whatever the weights, for "
+    r"both objectives.",
+    chapter=BALANCE,
+    check=conserved_check,
+    mutants=[
+        lambda n, a: n.layer(a + 1) @ n.layer(a + 1).T - n.layer(a).T @ n.layer(a),
+        lambda n, a: n.layer(a + 1).T @ n.layer(a + 1) - n.layer(a).T @ n.layer(a),
+        lambda n, a: n.layer(a + 1).T @ n.layer(a + 1) + n.layer(a) @ n.layer(a).T,
+    ],
+)
+def conserved(n, a):
+    return n.layer(a + 1).T @ n.layer(a + 1) - n.layer(a) @ n.layer(a).T
+
+
+OTHER_BALANCES = [
+    lambda n, a: (n.layer(a + 1) @ n.layer(a + 1).T, n.layer(a).T @ n.layer(a)),
+    lambda n, a: (n.layer(a + 1).T @ n.layer(a + 1), n.layer(a).T @ n.layer(a)),
+    lambda n, a: (n.layer(a + 1).T @ n.layer(a + 1), 2 * n.layer(a) @ n.layer(a).T),
+]
+
+
+@claim(
+    "lemma:B.1",
+    says=r"Layers that start from Assumption 3.1.2 stay balanced under gradient flow: "
+    r"$W_{a+1}^\top W_{a+1}=W_aW_a^\top$ at all times, $a=1\ldots L$, both objectives. Of the "
+    r"start only its balance matters.",
+    chapter=BALANCE,
+    check=balance_check,
+    mutants=OTHER_BALANCES,
+)
+@claim(
+    "eq:39",
+    says=r"The constant of (38) is zero: $W_{a+1}^\top W_{a+1}=W_aW_a^\top$.",
+    chapter=BALANCE,
+    check=balance_check,
+    mutants=OTHER_BALANCES,
+)
+@claim(
+    "eq:41",
+    says=r"Lemma B.1 again, as the start of the proof of Lemma B.2.",
+    chapter=SHARED_FORM,
+    check=balance_check,
+    mutants=OTHER_BALANCES,
+)
+def balanced(n, a):
+    return n.layer(a + 1).T @ n.layer(a + 1), n.layer(a) @ n.layer(a).T

@@ -1,0 +1,187 @@
+"""Appendix B.4: MAE at L = 1, eqs. (115)-(121); Appendix B.5: Corollary B.11."""
+
+from mpmath import mp
+
+from jepabook.claims.checks.orders import (
+    DEPTHS,
+    big_o,
+    leading_check,
+    order_check,
+    ratio_check,
+    theta,
+)
+from jepabook.claims.checks.solutions import constant_check, equation_check, separates_check
+from jepabook.claims.ledger import Erratum, claim, decided_by
+from jepabook.claims.paper.s3_critical_times import (
+    RATIO_ERRATUM,
+    RATIO_MUTANTS,
+    critical_time_ratio,
+)
+from jepabook.theory.objectives import MAE
+
+WHERE = "Appendix B.4"
+SOLUTION = "04-solving-the-dynamics#one-layer"
+TIME = "05-when-is-a-feature-learned#one-layer-critical-time"
+RATIO = "05-when-is-a-feature-learned#ratios"
+ONE = (1,)
+
+
+@claim(
+    "eq:115",
+    says=r"MAE, $L=1$: $\frac1{\sigma^2}\int\frac{d\bar w}{\rho\bar w-\bar w^3}=t+C$.",
+    chapter=SOLUTION,
+    check=separates_check(MAE, 1),
+    mutants=[
+        lambda L, w, lam, rho: (w, 1 / (lam * (rho * w - w**3)), 1),
+        lambda L, w, lam, rho: (w, rho / lam / (rho * w**2 - w**3), 1),
+        lambda L, w, lam, rho: (w, rho / lam / (w - rho * w**3), 1),
+    ],
+)
+def separated(L, w, lam, rho):
+    sigma2 = lam / rho
+    return w, 1 / sigma2 / (rho * w - w**3), 1
+
+
+@claim(
+    "eq:116",
+    says=r"$\ln\bar w^2-\ln\lvert\bar w^2-\rho\rvert=2\sigma^2\rho t+C$.",
+    chapter=SOLUTION,
+    check=constant_check(MAE, ONE),
+    mutants=[
+        lambda f: logarithms(f) + f.sigma2 * f.rho * f.t,
+        lambda f: logarithms(f) + 2 * f.lam * f.t - 2 * f.sigma2 * f.t,
+        lambda f: mp.log(f.w**2) + mp.log(abs(f.w**2 - f.rho)) - 2 * f.lam * f.t,
+    ],
+)
+def logarithms(f):
+    return mp.log(f.w**2) - mp.log(abs(f.w**2 - f.rho)) - 2 * f.sigma2 * f.rho * f.t
+
+
+def constant(f):
+    """C of (119)."""
+    return mp.log(f.epsilon**2 / (f.rho - f.epsilon**2))
+
+
+@claim(
+    "eq:117",
+    says=r"$\bar w^2=(\rho-\bar w^2)e^{2\lambda t+C}$, from $\bar w<\sqrt\rho$; $C$ as in (119).",
+    chapter=SOLUTION,
+    check=equation_check(MAE, ONE),
+    mutants=[
+        lambda f: (f.w**2, (f.rho - f.w**2) * mp.exp(f.lam * f.t + constant(f))),
+        lambda f: (f.w**2, (f.rho + f.w**2) * mp.exp(2 * f.lam * f.t + constant(f))),
+        lambda f: (f.w**2, (f.rho - f.w**2) * mp.exp(2 * f.sigma2 * f.t + constant(f))),
+    ],
+)
+def implicit_solution(f):
+    return f.w**2, (f.rho - f.w**2) * mp.exp(2 * f.lam * f.t + constant(f))
+
+
+def logistic(f, half=0.5, scale=None, rate=1):
+    """(118); a near miss has another share of C, another scale or rate."""
+    scale = mp.sqrt(f.rho) if scale is None else scale
+    size = mp.exp(rate * f.lam * f.t + constant(f) * half)
+    return scale * size / mp.sqrt(1 + mp.exp(2 * rate * f.lam * f.t + constant(f)))
+
+
+@claim(
+    "eq:118",
+    says=r"$\bar w=\sqrt\rho\,\frac{e^{\lambda t+C/2}}{\sqrt{1+e^{2\lambda t+C}}}$, explicit, "
+    r"with $C$ as in (119).",
+    chapter=SOLUTION,
+    check=equation_check(MAE, ONE),
+    mutants=[
+        lambda f: (f.w, logistic(f, half=1)),
+        lambda f: (f.w, logistic(f, scale=f.rho)),
+        lambda f: (f.w, logistic(f, rate=2)),
+    ],
+)
+def explicit_solution(f):
+    growth = f.lam * f.t + constant(f) / 2
+    return f.w, mp.sqrt(f.rho) * mp.exp(growth) / mp.sqrt(1 + mp.exp(2 * growth))
+
+
+@claim(
+    "eq:119",
+    says=r"$C=\log\frac{\epsilon^2}{\rho-\epsilon^2}$, from $\bar w(0)=\epsilon<\sqrt\rho$.",
+    chapter=SOLUTION,
+    check=equation_check(MAE, ONE),
+    mutants=[
+        lambda f: (mp.log(f.epsilon / (f.rho - f.epsilon**2)), logarithms(f)),
+        lambda f: (mp.log(f.epsilon**2 / (f.rho + f.epsilon**2)), logarithms(f)),
+        lambda f: (mp.log((f.rho - f.epsilon**2) / f.epsilon**2), logarithms(f)),
+    ],
+)
+def initial_constant(f):
+    return mp.log(f.epsilon**2 / (f.rho - f.epsilon**2)), logarithms(f)
+
+
+@decided_by("N")
+def critical_equation_check(statement):
+    """Statements (feature) -> two sides, and an Estimate of the order of the second."""
+    orders = order_check(MAE, depths=ONE)(lambda f: statement(f)[1])
+    return orders and equation_check(MAE, ONE)(lambda f: statement(f)[0])
+
+
+def critical_equation(f, estimate, factor=2, sign=1):
+    """(120): its two sides, and the order of the right one; w* = p sqrt(rho)."""
+    left = factor * f.lam * f.t + sign * mp.log(f.epsilon**2 / (f.rho - f.epsilon**2))
+    right = mp.log(f.w**2) - mp.log(abs(f.w**2 - f.rho))
+    return (left, right), estimate(right, 0, 1)
+
+
+@claim(
+    "eq:120",
+    says=r"$2\lambda t^*+\log\frac{\epsilon^2}{\rho-\epsilon^2}=\log\bar w_*^2-\log\lvert\bar "
+    r"w_*^2-\rho\rvert\sim\Theta(1)$ at constant $p$.",
+    chapter=TIME,
+    check=critical_equation_check,
+    mutants=[
+        lambda f: critical_equation(f, big_o, factor=1),
+        lambda f: critical_equation(f, big_o, sign=-1),
+        lambda f: critical_equation(f, lambda *e: big_o(e[0], 0, mp.log(f.epsilon))),
+        lambda f: critical_equation(f, lambda *e: big_o(e[0], 0, f.epsilon)),
+    ],
+    erratum=Erratum(
+        lambda f: critical_equation(f, big_o),
+        says=r"$O(1)$: the right side is $\log\frac{p^2}{1-p^2}$, which is zero at $p=1/\sqrt2$.",
+        consequence=r"None for (121). The value does not depend on $\rho$.",
+    ),
+)
+def critical_time_equation(f):
+    return critical_equation(f, theta)
+
+
+def leading(f, value):
+    """The critical time and a leading term."""
+    return f.t, value / f.lam
+
+
+@claim(
+    "eq:121",
+    says=r"$t^*\approx\frac{\lvert\log\epsilon\rvert}\lambda$ to leading order; by `new:expansion` "
+    r"the next term is $\frac1{2\lambda}\log\frac{\rho p^2}{1-p^2}$.",
+    chapter=TIME,
+    check=leading_check(MAE, depths=ONE),
+    mutants=[
+        lambda f: leading(f, abs(mp.log(f.epsilon)) / 2),
+        lambda f: leading(f, abs(mp.log(f.epsilon)) / f.rho),
+        lambda f: leading(f, mp.log(f.epsilon)),
+        lambda f: leading(f, mp.log(f.epsilon) ** 2),
+    ],
+)
+def leading_critical_time(f):
+    return f.t, abs(mp.log(f.epsilon)) / f.lam
+
+
+@claim(
+    "cor:B.11",
+    where="Appendix B.5",
+    says="Corollary 3.6 again, with its proof: Theorems 3.4 and 3.5 divided and expanded.",
+    chapter=RATIO,
+    check=ratio_check(DEPTHS),
+    mutants=RATIO_MUTANTS,
+    erratum=RATIO_ERRATUM,
+)
+def ratio_again(*arguments):
+    return critical_time_ratio(*arguments)

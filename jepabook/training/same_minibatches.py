@@ -1,0 +1,220 @@
+"""JEPA against MAE by SGD from a random start, on the very same minibatches: Figures 1 and 5."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from jepabook._support import tensors, validate
+from jepabook.theory import _layers
+from jepabook.theory.feature_spectrum import FeatureSpectrum
+from jepabook.theory.objectives import BOTH, JEPA
+from jepabook.training import linear_net, minibatch
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Runs of both objectives over gains, learning rates and seeds.
+
+    Attributes
+    ----------
+    steps : ndarray (n,)
+        Iterations at which sizes were recorded.
+    sizes : ndarray (n, 2, gains, rates, seeds, d)
+        Sizes of the features, JEPA first; NaN from where a run diverged.
+    diverged_at : ndarray (2, gains, rates, seeds)
+        Iteration at which a run was first not finite, or -1.
+    seconds : float
+        Wall time, over all calls that a checkpoint has joined.
+    """
+
+    steps: np.ndarray
+    sizes: np.ndarray
+    diverged_at: np.ndarray
+    seconds: float
+
+
+def train_both(
+    spectrum,
+    seeds,
+    gains,
+    learning_rates,
+    depth=5,
+    batch=1000,
+    steps=5000,
+    record_at=None,
+    seed=0,
+    checkpoint=None,
+    device="cpu",
+):
+    """Train both objectives from the same Gaussian weights on the same minibatches.
+
+    The views are alike in law, Sigma_yy = Sigma_xx: the paper gives no Sigma_yy. So rho is the
+    correlation of x_i and y_i, at most 1.
+
+    Parameters
+    ----------
+    spectrum : FeatureSpectrum
+        d features with rho <= 1.
+    seeds : int
+        Independent repetitions: initial weights, and minibatches.
+    gains, learning_rates : sequences of float
+        Layers have entries N(0, gain^2 / d). Every pair is run.
+    depth, batch, steps, record_at, checkpoint
+        As in `linear_net.train`; the defaults are the paper's setting (Appendix A.1).
+    seed : int
+        Of everything random.
+    device : torch device
+
+    Returns
+    -------
+    Comparison
+    """
+    validate.instance("spectrum", spectrum, FeatureSpectrum)
+    validate.where("rho", spectrum.rho, spectrum.rho <= 1, "must be at most 1")
+    gains, learning_rates = (
+        np.atleast_1d(validate.positive(name, value))
+        for name, value in (("gains", gains), ("learning_rates", learning_rates))
+    )
+    if gains.ndim != 1 or learning_rates.ndim != 1 or not gains.size * learning_rates.size:
+        shapes = f"{gains.shape} and {learning_rates.shape}"
+        raise ValueError(f"gains and learning_rates must be sequences of numbers, got {shapes}")
+    seeds, depth = validate.integer("seeds", seeds), validate.depth(depth)
+    lead = (len(BOTH), len(gains), len(learning_rates), seeds)
+    need = 24 * math.prod(lead) * (depth + 1) * len(spectrum) ** 2
+    validate.memory("gains, learning_rates and seeds", lead, need)
+    sequence = np.random.SeedSequence(validate.seed(seed))
+    start, stream = (int(state) for state in sequence.generate_state(2))
+    unit = linear_net.initial_weights(
+        "gaussian", seeds, depth, len(spectrum), 1.0, start, device=device
+    )
+    gain = torch.as_tensor(np.broadcast_to(gains[:, None, None], lead).ravel(), dtype=unit.dtype)
+    copies = len(gain) // seeds
+    weights = unit.repeat(1, copies, 1, 1) * gain.to(device)[:, None, None]
+    settings = linear_net.settings(
+        [objective for objective in BOTH for _ in range(len(gain) // 2)],
+        weights,
+        np.broadcast_to(learning_rates[:, None], lead).ravel(),
+    )
+    sigma_xx, sigma_yx = (np.stack([matrix] * seeds) for matrix in spectrum.covariances())
+    views = minibatch.GaussianViews(sigma_xx, sigma_yx, sigma_xx, batch, stream, device=device)
+    history = linear_net.train(
+        weights, settings, views, steps, record_at, checkpoint=checkpoint, checkpoint_every=500
+    )
+    sizes = history.sizes.reshape(len(history.times), *lead, len(spectrum))
+    return Comparison(history.times, sizes, history.diverged_at.reshape(lead), history.seconds)
+
+
+def decoder_gain(weights, sigma_xx, sigma_yx):
+    """How far a network's decoder acts on all features alike (ours).
+
+    Parameters
+    ----------
+    weights : tensor (L + 1, R, d, d)
+    sigma_xx, sigma_yx : arrays (d, d)
+
+    Returns
+    -------
+    gain, spread, mean_rho : ndarrays (R,)
+        The number v for which v W x is nearest to V W x in mean square; the root mean square of
+        (V - v) W x over that of V W x; and the same for the best decoder that is a number,
+        tr(W Sigma_yx W') / tr(W Sigma_xx W'), the mean of rho weighted by |W e_i|^2 sigma_i^2.
+    """
+    tensors.floating("weights", weights, ("L + 1", "R", "d", "d"))
+    if len(weights) < 2:
+        raise ValueError(f"weights must have an encoder and a decoder, got {len(weights)} layer")
+    sigma_xx, sigma_yx = validate.squares(weights.shape[-1], sigma_xx=sigma_xx, sigma_yx=sigma_yx)
+    encoder, decoder = _layers.partial_products(weights[:-1])[-1], weights[-1]
+    xx, yx = (
+        encoder @ torch.as_tensor(sigma, dtype=encoder.dtype, device=encoder.device) @ encoder.mT
+        for sigma in (sigma_xx, sigma_yx)
+    )
+
+    def trace(matrix):
+        return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+    gain, total = trace(decoder @ xx) / trace(xx), trace(decoder @ xx @ decoder.mT)
+    spread = (1 - gain**2 * trace(xx) / total).clamp(min=0).sqrt()
+    return tuple(found.cpu().numpy() for found in (gain, spread, trace(yx) / trace(xx)))
+
+
+@dataclass(frozen=True, eq=False)
+class DecoderPath:
+    """JEPA's decoder and the growth of its features over stretches of full-batch descent (ours).
+
+    Attributes
+    ----------
+    gain, spread, mean_rho : ndarrays (n, runs)
+        `decoder_gain`, the mean of the stretch's two ends.
+    growth : ndarray (n, runs, d)
+        Growth rates of the sizes, in units of gradient flow.
+    """
+
+    gain: np.ndarray
+    spread: np.ndarray
+    mean_rho: np.ndarray
+    growth: np.ndarray
+
+    def fastest(self):
+        """The stretch in which each run's features grow fastest on average, (runs,)."""
+        return self.growth.mean(-1).argmax(0)
+
+    def fit(self, spectrum):
+        """Fit the fastest growth by a lam_i - b sigma_i^2, least squares.
+
+        Parameters
+        ----------
+        spectrum : FeatureSpectrum
+            The d features that were learned.
+
+        Returns
+        -------
+        growth, fitted : ndarrays (runs, d)
+            Rates at each run's fastest stretch, and their fit.
+        c : ndarray (runs,)
+            The ratio b / a.
+        """
+        validate.instance("spectrum", spectrum, FeatureSpectrum)
+        if len(spectrum) != self.growth.shape[-1]:
+            raise ValueError(
+                f"spectrum must be of {self.growth.shape[-1]} features, got {len(spectrum)}"
+            )
+        growth = self.growth[self.fastest(), np.arange(self.growth.shape[1])]
+        design = np.stack([spectrum.lam, -spectrum.sigma_squared], axis=1)
+        a, b = coefficients = np.linalg.lstsq(design, growth.T)[0]
+        return growth, (design @ coefficients).T, b / a
+
+
+def follow_decoder(spectrum, runs, stretches, seed, steps=50, depth=5, gain=3**-0.5, rate=0.03):
+    """Follow JEPA's decoder from Gaussian weights by gradient descent on the population.
+
+    Parameters
+    ----------
+    spectrum : FeatureSpectrum
+    runs, stretches, steps : int
+        Independent starts; stretches to be told apart; steps in each.
+    seed, depth : int
+    gain, rate : float
+        As in `train_both`.
+
+    Returns
+    -------
+    DecoderPath
+    """
+    sigma_xx, sigma_yx = validate.instance("spectrum", spectrum, FeatureSpectrum).covariances()
+    runs, depth = validate.integer("runs", runs), validate.depth(depth)
+    rate = validate.number("rate", rate, validate.positive)
+    stretches = validate.integer("stretches", stretches, most=10**6)
+    steps = validate.integer("steps", steps, most=validate.MOST_STEPS // stretches)
+    source = minibatch.Population(sigma_xx, sigma_yx, dtype=torch.float32)
+    weights = linear_net.initial_weights("gaussian", runs, depth, len(spectrum), gain, seed)
+    settings = linear_net.settings(JEPA, weights, rate)
+    told, growth = [decoder_gain(weights, sigma_xx, sigma_yx)], []
+    for _ in range(stretches):
+        history = linear_net.train(weights, settings, source, steps, record_at=[0, steps])
+        weights = history.weights
+        told.append(decoder_gain(weights, sigma_xx, sigma_yx))
+        growth.append(np.log(history.sizes[1] / history.sizes[0]) / (steps * rate))
+    ends = np.array(told)
+    return DecoderPath(*np.moveaxis((ends[1:] + ends[:-1]) / 2, 1, 0), np.array(growth))

@@ -1,0 +1,137 @@
+"""Recorded results: each carries its provenance, and its beginning can be run again."""
+
+import datetime
+import re
+import runpy
+import sys
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from jepabook import JEPA, FeatureSpectrum, recorded, same_minibatches
+from jepabook.vision import images, model, runs, train
+from results import assumptions, flicker, sgd, target_network, vision
+
+# Relative. Records made on a processor of one vendor, and the same beginnings on one of another
+# vendor, there under three kinds of arithmetic, were at most 2.4e-7 apart: float32's last digits.
+ROUNDING = 1e-5
+NAMES = sorted(path.stem for path in recorded.RESULTS.glob("[a-z]*.py"))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def result(request):
+    return request.param, *recorded.result(request.param)
+
+
+def test_every_script_has_its_recorded_file_and_no_file_is_without():
+    lacking = set(NAMES) ^ {path.stem for path in recorded.RESULTS.glob("*.npz")}
+    assert not lacking, f"results/ must hold NAME.py and NAME.npz of each: {lacking}"
+
+
+def test_provenance_is_complete(result):
+    name, _, facts = result
+    assert facts["command"] == f"python -m results.{name}"
+    assert {"python", "numpy", "torch", "jepabook"} <= set(facts["versions"])
+    assert facts["device"] and isinstance(facts["seed"], int)
+    assert facts["wall_seconds"] > 0
+    assert datetime.date.fromisoformat(facts["date"]) >= datetime.date(2026, 11, 1)
+
+
+def test_no_path_of_a_machine(result):
+    assert not re.search(r"/(home|root|Users|work|tmp)/", str(result[2]))
+
+
+def test_files_are_small_and_documented(result):
+    name, *_ = result
+    assert (recorded.RESULTS / f"{name}.npz").stat().st_size < 2**20
+    command = f"python -m results.{name}"
+    readme = (recorded.RESULTS / "README.md").read_text()
+    assert f"{command}`" in readme, f"results/README.md has no row with {command}"
+    told = import_module(f"results.{name}").__doc__
+    assert told.count(command) == 1, f"the docstring must name {command} once"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_script_takes_no_arguments_and_says_so(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [name, "--quick"])
+    monkeypatch.delitem(sys.modules, f"results.{name}", raising=False)
+    with pytest.raises(SystemExit, match=r"^2$"):
+        runpy.run_module(f"results.{name}", run_name="__main__")
+    assert capsys.readouterr().err.endswith(": error: unrecognized arguments: --quick\n")
+
+
+@pytest.mark.parametrize("panel", ["distribution_2", "lam_only"])
+def test_the_first_iterations_of_a_panel_come_out_as_recorded(panel):
+    """The same seeds, the same code: profiles after 25 and 50 of 5000 iterations."""
+    arrays, facts = recorded.result("sgd")
+    runs = same_minibatches.train_both(
+        FeatureSpectrum(*sgd.PANELS[panel]),
+        16,
+        [facts["gain"]],
+        [0.03],
+        steps=50,
+        record_at=[0, 25, 50],
+        seed=facts["seed"],
+    )
+    sizes = runs.sizes[:, :, 0, 0]
+    np.testing.assert_allclose(sizes.mean(2), arrays[f"{panel}__profile_mean"][:3], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("kind", ["stream", "shuffled"])
+def test_the_beginning_on_the_flickering_world_comes_out_as_recorded(kind):
+    """The same seeds, the same code: when MAE at its largest rate learns, in 200 of 4000 steps."""
+    arrays, _ = recorded.result("flicker")
+    found = flicker.train("aligned", kind, steps=200)["half"][:, 1]
+    due = arrays[f"half__aligned_{kind}"][:, 1]
+    within = due < 190  # iterations; a few are not there yet
+    assert within.mean() > 0.99
+    np.testing.assert_allclose(found[within], due[within], rtol=ROUNDING)
+
+
+def test_the_beginning_under_target_networks_comes_out_as_recorded():
+    """When features reach half of their final sizes, in 1500 of 60 000 steps."""
+    arrays, _ = recorded.result("target_network")
+    rates = target_network.RATES
+    chosen = target_network.ALIKE, len(rates), 1500
+    times, sizes = target_network.runs(None, JEPA, *chosen, target_rate=rates)
+    found, due = target_network.moments(times, sizes)["half"], arrays["half"]
+    within = np.isfinite(found) & np.isfinite(due)  # a few fall back later
+    assert within.sum() > 0.9 * np.isfinite(found).sum() > 300
+    np.testing.assert_allclose(found[within], due[within], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("name", ["balance", "batch"])
+def test_the_first_level_of_a_violation_comes_out_as_recorded(name):
+    """Layers out of balance, and the smallest minibatches: a part of chapter 8's grid."""
+    arrays, _ = recorded.result("assumptions")
+    part = assumptions.parts()[name]
+    level = {"balance": 2, "batch": 0}[name]
+    kind, levels, *rest = part.args if name == "balance" else ("", *part.args)
+    found = part.func(*filter(None, [kind]), levels[level : level + 1], *rest)
+    for key in ("jepa_half", "jepa_final", "mae_half", "mae_final"):
+        right = arrays[f"{name}_{key}"][level : level + 1]
+        np.testing.assert_allclose(found[key], right, rtol=ROUNDING, err_msg=key)
+
+
+class Stop(Exception):
+    """Ends a training early."""
+
+
+def test_the_first_steps_on_photographs_come_out_as_recorded(tmp_path, monkeypatch):
+    arrays, _ = recorded.result("vision")
+    config, save = model.preset(vision.PRESET), runs.Folder.save
+    pictures = images.photographs(config.image_size, vision.TRAINED, vision.SEEDS[0])
+
+    def stop(folder, step, *parts):
+        if step > arrays["logged"][0]:
+            raise Stop
+        save(folder, step, *parts)
+
+    monkeypatch.setattr(runs.Folder, "save", stop)
+    for row, name in enumerate(vision.OBJECTIVES):
+        plan = vision.plan(name, vision.SEEDS[0])
+        with pytest.raises(Stop):
+            train.train(plan, pictures, tmp_path / name)
+        loss = runs.log_of(tmp_path / name)[0]["loss"]
+        np.testing.assert_allclose(loss, arrays["loss"][row, 0, 0], rtol=ROUNDING)

@@ -1,0 +1,537 @@
+"""Live pictures other than the explorer: their numbers against the package, their controls.
+
+All of it needs `make site` first, as tests/browser/test_site.py.
+"""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from jepabook import JEPA, MAE, critical_time, dynamics, linear_net, minibatch
+from tests.browsing import until
+from tools import audit
+from tools.landing_figure import figure_with_text
+from tools.notebooks import ROOT, toc_entries
+
+BOTH = (JEPA, MAE)
+TOLERANCE = 1e-9
+STATIC = ROOT / "book" / "_static" / "live"
+HTML = ROOT / "_build" / "html"
+PAGES = {  # the page of every live picture
+    found[1]: entry
+    for entry in toc_entries()
+    if (found := re.search(r'id="live-(\w+)"', (HTML / f"{entry}.html").read_text("utf-8")))
+}
+
+
+@pytest.fixture
+def visit(site, browser):
+    """Open a live picture at a state; in the end nothing may have gone wrong or out."""
+    opened = []
+
+    def open_page(name, state="", theme="light", width=audit.WIDE, **context_options):
+        context = audit.in_theme(browser, theme, width, **context_options)
+        page, problems = audit.visit(context, f"{site}/{PAGES[name]}.html{state}")
+        opened.append((context, problems))
+        return page
+
+    yield open_page
+    for context, problems in opened:
+        context.close()
+        assert not problems, problems
+
+
+def close(found, expected, rtol=TOLERANCE, atol=0):
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+def set_hash(page, settings):
+    """Put a state into the address of an open page, as a reader who follows a link does."""
+    page.evaluate(
+        """hash => new Promise(done => {
+            addEventListener("hashchange", done, { once: true });
+            location.hash = hash;
+        }).then(() => null)""",
+        "#" + "&".join(f"{name}={value}" for name, value in settings.items()),
+    )
+
+
+# --- all of them --------------------------------------------------------------------------------
+
+
+def test_every_panel_has_its_page_and_every_page_one_panel_at_most():
+    panels = {path.stem for path in (ROOT / "book" / "live").glob("*.html")}
+    assert panels == PAGES.keys()
+    for entry in toc_entries():
+        text = (HTML / f"{entry}.html").read_text(encoding="utf-8")
+        assert text.count('<div class="live"') == (entry in PAGES.values())
+        assert ("live/live.css" in text) == (entry in PAGES.values())
+
+
+def test_they_weigh_little():
+    """What the picture's own script weighs, and all that pictures share."""
+    shared = ("numbers.js", "theory.js", "courses.js", "plot.js", "controls.js", "features.js")
+    assert sum((STATIC / name).stat().st_size for name in shared) < 55_000
+    own = [path for path in STATIC.glob("*.js") if path.name not in shared]
+    assert {path.stem for path in own} >= PAGES.keys()
+    assert max(path.stat().st_size for path in own) < 30_000
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_without_scripts_a_still_image_with_its_text_stands_instead(site, browser, name):
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{site}/{PAGES[name]}.html")
+        image = page.locator(f"#live-{name} img")
+        assert image.is_visible() and len(image.get_attribute("alt")) > 60
+        assert image.evaluate("image => image.complete && image.naturalWidth > 300")
+        assert image.evaluate("image => image.width * image.height > 0")
+        controls = page.locator(f"#live-{name} :is(button, input, svg)")
+        assert controls.count() == 0 or not controls.filter(visible=True).count()
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+@pytest.mark.parametrize("width", [audit.NARROW, audit.WIDE])
+def test_every_control_has_a_name_and_nothing_sticks_out(visit, name, width):
+    page = visit(name, width=width)
+    unnamed = page.locator(f"#live-{name} :is(button, input, select, svg[tabindex])").evaluate_all(
+        """all => all.filter(one => !(one.getAttribute("aria-label") || one.textContent.trim()
+            || one.labels?.[0]?.textContent.trim())).map(one => one.outerHTML)"""
+    )
+    assert unnamed == []
+    out = page.locator(f"#live-{name} :not([clip-path], [clip-path] *)").evaluate_all(
+        """all => all.filter(one => one.checkVisibility()
+            && one.getBoundingClientRect().right > innerWidth + 0.5).map(one => one.outerHTML)"""
+    )
+    assert out == []
+    small = page.locator(f"#live-{name} :is(button, input)").evaluate_all(
+        """all => all.filter(one => one.checkVisibility() && one.type !== "checkbox"
+            && one.getBoundingClientRect().height < 24).map(one => one.outerHTML)"""
+    )
+    assert small == []  # for a finger
+    assert not audit.accessibility(page)
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+@pytest.mark.parametrize("hash_", ["#x=%%&<b>=1", "#at=1e999&L=-1e9&eps=%00&seed=__proto__"])
+def test_any_address_is_survived_and_said(visit, name, hash_):
+    page = visit(name, hash_)
+    said = page.locator(f"#live-{name} .live-message").inner_text()
+    assert "stands instead" in said or "does not know" in said
+    assert "NaN" not in page.locator(f"#live-{name}").inner_html()
+    assert page.locator(f"#live-{name} b", has_text="=").count() == 0
+
+
+def test_figures_of_chapters_lead_to_their_live_pictures(site, browser):
+    """Each link opens its picture with settings that it takes as they are."""
+    links = set()
+    for entry in toc_entries():
+        text = (HTML / f"{entry}.html").read_text(encoding="utf-8")
+        links |= set(re.findall(r'class="live-link[^"]*" href="\.\./([^"]+)"', text))
+    assert links
+    with audit.in_theme(browser, "light") as context:
+        for link in sorted(links):
+            page, problems = audit.visit(context, f"{site}/{link.replace('&amp;', '&')}")
+            told = page.locator(".live-message").inner_text()
+            assert not problems and told == "", (link, told)
+            page.close()
+
+
+# --- the race -----------------------------------------------------------------------------------
+
+SIGNAL, DEPTH = 1.2, 5
+
+
+def runners(page, objective):
+    """Shares of the final size of the clean and the noisy feature, as drawn."""
+    dots = page.locator(f"[data-part={objective.name}] circle")
+    return dots.evaluate_all("all => all.map(dot => Number(dot.dataset.share))")[::-1]
+
+
+def words(page):
+    return page.locator("[data-part=words]").inner_text()
+
+
+def spectrum(noise):
+    return np.array([1, SIGNAL]), np.array([1, SIGNAL / (SIGNAL + noise)])
+
+
+def test_the_race_waits_for_a_bet_and_tells_the_outcome(visit):
+    page = visit("race")
+    assert "Place a bet" in words(page)
+    why = page.locator("[data-part=why]")
+    assert not why.is_visible()
+    page.get_by_role("button", name="the noisy one").click()  # motion is reduced: at once
+    assert words(page).startswith(
+        "Not what you bet on. JEPA learns the clean feature first; MAE learns the noisy feature"
+    )
+    assert why.is_visible()
+    for objective, sums in ((JEPA, ("= 0.60", "= 0.40")), (MAE, ("= 1.00", "= 1.19"))):
+        drawn = page.locator(f"[data-part=why-{objective.name}]").text_content()
+        assert all(one in drawn for one in sums)
+    page.get_by_role("button", name="the clean one").click()
+    assert words(page).startswith("Your bet was right.")
+
+
+def test_the_sliders_flip_the_winner_where_the_package_says(visit):
+    page = visit("race")
+    winners = set()
+    for noise, eps in itertools.product((0, 0.1, 0.4, 0.8, 3), (1e-6, 1e-4, 3.2e-4, 1e-2, 0.1)):
+        set_hash(page, {"noise": noise, "eps": eps, "at": 1, "bet": "none"})
+        lam, rho = spectrum(noise)
+        told = words(page).splitlines()[0]
+        for objective in BOTH:
+            known = eps < dynamics.fixed_point(objective, rho, DEPTH)
+            times = np.array(
+                [
+                    critical_time.exact(objective, a, r, DEPTH, eps) if fits else np.inf
+                    for a, r, fits in zip(lam, rho, known, strict=True)
+                ]
+            )
+            times = np.where(times <= 0, 0, times)
+            first = ["clean", "noisy"][int(np.argmin(times))]
+            if np.min(times) > 0 and np.ptp(times) / np.min(times) < 0.01:
+                assert f"{objective.name} learns both at one time" in told
+            elif objective is MAE and "so does MAE" in told:
+                assert f"JEPA learns the {first} feature first" in told
+            else:
+                assert f"{objective.name} learns the {first} feature first" in told, (noise, eps)
+                assert ("never" in told.partition(objective.name)[2].partition(";")[0]) == (
+                    not known.all()
+                )
+            winners.add((objective.name, first))
+    assert len(winners) == 4 or winners == {("JEPA", "clean"), ("JEPA", "noisy"), ("MAE", "noisy")}
+
+
+@pytest.mark.parametrize("at", [0, 0.13, 0.41, 0.62, 1])
+def test_the_runners_are_where_the_closed_form_is(visit, at):
+    page = visit("race", f"#noise=0.5&eps=0.003&at={at}&bet=none")
+    lam, rho = spectrum(0.5)
+    for objective in BOTH:
+        axis = page.evaluate(
+            """name => {
+                const all = courses.of(theory[name], [{lam: 1, rho: 1}, {lam: 1.2, rho: 1.2 / 1.7}],
+                    {L: 5, eps: 0.003, p: 0.5});
+                return courses.horizon(all);
+            }""",
+            objective.name,
+        )
+        w = [
+            dynamics.trajectory(objective, at * axis, a, r, DEPTH, 0.003)
+            for a, r in zip(lam, rho, strict=True)
+        ]
+        close(runners(page, objective), w / dynamics.fixed_point(objective, rho, DEPTH))
+
+
+def test_the_race_runs_pauses_and_is_scrubbed(visit):
+    page = visit("race", motion=True)
+    play, scrub = page.locator("[data-part=play]"), page.locator("[data-part=scrub]")
+    page.get_by_role("button", name="the clean one").click()
+    until(page, "Number(document.querySelector('[data-part=scrub]').value) > 0.05")
+    assert "Pause" in play.inner_text() and "Training runs" in words(page)
+    play.click()
+    held = scrub.input_value()
+    page.wait_for_timeout(150)
+    assert scrub.input_value() == held and 0 < float(held) < 1
+    scrub.press("End")
+    assert "Your bet was right" in words(page) and "Again" in play.inner_text()
+    scrub.press("Home")
+    assert "You bet on the clean one" in words(page)
+    page.locator("#race-eps").press("Home")
+    assert "JEPA learns the noisy feature first; so does MAE" in words(page)
+    until(page, "location.hash.includes('eps=0.000001&at=1&bet=clean')")
+    assert audit.shift(page) < audit.SHIFT_LIMIT
+
+
+def test_the_race_by_touch_on_a_phone(visit):
+    page = visit("race", width=audit.NARROW, has_touch=True)
+    page.get_by_role("button", name="the clean one").tap()
+    assert "Your bet was right" in words(page)
+    page.locator("#race-noise").tap(position={"x": 4, "y": 10})
+    assert "JEPA learns the noisy feature first" in words(page)
+
+
+def test_the_race_works_from_a_file(site, browser):
+    with browser.new_context(reduced_motion="reduce") as context:
+        page, problems = context.new_page(), []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto((HTML / f"{PAGES['race']}.html").as_uri())
+        page.get_by_role("button", name="the clean one").click()
+        assert "Your bet was right" in words(page)
+        until(page, "location.hash.includes('bet=clean')")
+    assert not problems
+
+
+def test_the_still_is_the_notebooks_figure():
+    notebook = ROOT / "notebooks" / "01-two-ways-to-predict.ipynb"
+    image, text = figure_with_text(notebook, "fig-two-orders")
+    assert (HTML / "_static" / "live" / "stills" / "race.png").read_bytes() == image
+    assert "clean" in text
+    with pytest.raises(LookupError, match="no output for the figure fig-none"):
+        figure_with_text(notebook, "fig-none")
+
+
+# --- who goes first -----------------------------------------------------------------------------
+
+
+def pair(page):
+    fields = page.locator("#live-plane input[type=number]")
+    x, depth, y, eps = (float(one) for one in fields.evaluate_all("all => all.map(f => f.value)"))
+    return int(depth), eps, x, y
+
+
+def check_plane(page):
+    """Boundaries, order and region are the package's, for the settings shown. Returns these."""
+    depth, eps, x, y = pair(page)
+    text = page.locator("#live-plane [data-part=words]").inner_text()
+    known = page.locator("#live-plane data").evaluate_all(
+        "all => all.map(one => [one.dataset.objective, Number(one.value)])"
+    )
+    firsts = []
+    for objective in BOTH:
+        size = dynamics.fixed_point(objective, x, depth)
+        if eps < 0.5 * min(size, 1):
+            edge = critical_time.inversion_boundary(objective, 1.0, x, depth, eps)
+            close(dict(known)[objective.name], edge)
+            firsts.append("noisy" if y > edge else "clean")
+            if y != edge:
+                assert re.search(rf"{objective.name} learns the {firsts[-1]} one at t = ", text)
+        elif eps >= size:
+            assert f"{objective.name} learns the clean one at" in text
+            assert "never the noisy one" in text and objective.name not in dict(known)
+            firsts.append("never")
+    if len(firsts) == 2:
+        expected = {
+            ("clean", "clean"): "In agreement: both learn the clean one first.",
+            ("noisy", "noisy"): "In agreement: both learn the noisy one first.",
+            ("clean", "noisy"): "In conflict: JEPA learns the clean one first, MAE the noisy one.",
+            ("noisy", "clean"): "Reversed: ",
+            ("never", "noisy"): "What MAE learns first JEPA never learns.",
+            ("never", "clean"): "JEPA never learns the noisy one.",
+        }[*firsts]
+        assert text.startswith(expected), (pair(page), text)
+    return (depth, eps, x, y), tuple(firsts)
+
+
+def test_the_plane_says_what_the_package_says(visit):
+    page, rng, seen = visit("plane"), np.random.default_rng(2), set()
+    for _ in range(60):
+        settings = {
+            "L": rng.integers(1, 13),
+            "eps": float(f"{10 ** rng.uniform(-7, -0.7):.3g}"),
+            "x": round(rng.uniform(0.2, 1), 3),
+            "y": round(np.exp(rng.uniform(np.log(0.8), np.log(2))), 3),
+        }
+        set_hash(page, settings)
+        shown, firsts = check_plane(page)
+        assert shown == tuple(settings.values())
+        assert "NaN" not in page.locator("[data-part=plane]").inner_html()
+        seen.add(firsts)
+    assert len(seen) >= 4
+
+
+def test_the_boundaries_are_drawn_where_they_are(visit):
+    page = visit("plane", "#L=4&eps=0.001&x=0.7&y=1.1")
+    left, right, top, bottom = 46, 590, 26, 320
+    for objective, line in zip(BOTH, ("not(.MAE, .metre)", "is(.MAE)"), strict=True):
+        points = page.locator(f"[data-part=plane] polyline:{line}").get_attribute("points")
+        drawn = np.array([point.split(",") for point in points.split()], dtype=float)
+        x = 0.2 + 0.8 * (drawn[:, 0] - left) / (right - left)
+        y = 0.6 * (4 / 0.6) ** ((bottom - drawn[:, 1]) / (bottom - top))
+        inside = (y > 0.6) & (y < 4) & (x < 0.999)
+        expected = critical_time.inversion_boundary(objective, 1.0, x[inside], 4, 0.001)
+        assert inside.sum() > 100
+        steep = np.abs(np.gradient(np.log(expected), x[inside])) < 10
+        close(y[inside][steep], expected[steep], rtol=2e-3)
+
+
+def test_the_pair_is_dragged_by_mouse_and_moved_by_keys(visit):
+    page = visit("plane")
+    plane = page.locator("[data-part=plane]")
+    box = plane.bounding_box()
+    before = check_plane(page)[0]
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    assert check_plane(page)[1] == ("noisy", "noisy")
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] + 0.62 * box["height"], steps=4)
+    page.mouse.up()
+    assert check_plane(page)[1] == ("clean", "noisy")
+    page.mouse.move(box["x"] + 10, box["y"] + 10)
+    assert check_plane(page)[1] == ("clean", "noisy")
+    plane.focus()
+    _, _, x, y = check_plane(page)[0]
+    for key in ("ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    moved = check_plane(page)[0]
+    assert moved[2] == pytest.approx(x - 0.01) and moved[3] == pytest.approx(1.02 * y, rel=5e-3)
+    until(page, "location.hash.startsWith('#L=5&eps=0.01&x=')")
+    assert moved != before
+    page.get_by_role("button", name="four layers").click()
+    assert check_plane(page) == ((4, 0.001, 0.6, 1.2), ("clean", "noisy"))
+    page.locator("#plane-L").press("ArrowLeft")
+    assert check_plane(page) == ((3, 0.001, 0.6, 1.2), ("noisy", "noisy"))
+
+
+def test_the_pair_is_dragged_by_touch(visit):
+    page = visit("plane", width=audit.NARROW, has_touch=True)
+    grip = page.locator("[data-part=grip]").bounding_box()
+    x, y = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    session = page.context.new_cdp_session(page)
+    for kind, points in (
+        ("touchStart", [{"x": x, "y": y}]),
+        ("touchMove", [{"x": x + 20, "y": y - 20}]),
+        ("touchMove", [{"x": x + 60, "y": y - 60}]),
+        ("touchEnd", []),
+    ):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    settings, firsts = check_plane(page)
+    assert settings[2] > 0.7 and settings[3] > 1.5 and firsts == ("noisy", "noisy")
+    assert page.evaluate("scrollY") == 0
+
+
+# --- train a network ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine(browser):
+    """engine(objective, features, settings, moments): what network.js records, in an empty page."""
+    page = browser.new_page()
+    for name in ("numbers", "theory", "network"):
+        page.add_script_tag(path=str(STATIC / f"{name}.js"))
+
+    def call(program, argument):
+        return page.evaluate(program, argument)
+
+    yield call
+    page.close()
+
+
+@pytest.mark.parametrize(("seed", "count"), [(0, 5), (1, 16), (12, 37), (2**32 - 1, 400)])
+def test_random_numbers_are_torchs(engine, seed, count):
+    program = """([seed, n]) => {
+        const generator = network.generator(seed);
+        return [...generator.normals(n), ...generator.normals(3)];
+    }"""
+    generator = torch.Generator().manual_seed(seed)
+    expected = [torch.randn(n, generator=generator, dtype=torch.float64) for n in (count, 3)]
+    close(engine(program, [seed, count]), torch.cat(expected).numpy(), rtol=1e-13, atol=1e-15)
+
+
+def package_sizes(features, settings, moments):
+    """What the package's engine records for JEPA and MAE, (moments, 2, features)."""
+    lam, rho = np.array(features).T
+    depth, gain, width = settings["depth"], settings["gain"], len(lam)
+    aligned = settings["start"] == "aligned"
+    kind, seed = "orthogonal" if aligned else settings["start"], settings["seed"]
+    weights = linear_net.initial_weights(kind, 1, depth, width, gain, seed, dtype=torch.float64)
+    weights = weights.repeat(1, 2, 1, 1)
+    if aligned:
+        eye = torch.eye(width, dtype=torch.float64)
+        encoder = torch.linalg.multi_dot([*weights[:depth, 1].flip(0), eye])
+        weights[-1, 0], weights[-1, 1] = gain * eye, gain ** (1 - depth) * encoder.T
+    rates = settings["rate"], settings["decay"], settings["tau"]
+    whole = linear_net.settings(BOTH, weights, *rates)
+    xx, yx = np.diag(lam / rho), np.diag(lam)
+    source = minibatch.Population(xx, yx)
+    if n := settings["batch"]:
+        draw = (yx, n, seed + 1, "covariances", torch.float64)
+        source = minibatch.GaussianViews(xx, yx, *draw)
+    return linear_net.train(weights, whole, source, moments[-1], moments).sizes
+
+
+PAIR = [(1.0, 1.0), (1.2, 0.6)]
+EIGHT = np.transpose([np.linspace(1, 1.2, 8), np.linspace(1, 0.6, 8)]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("features", "start", "changed"),
+    [
+        (PAIR, "aligned", {}),
+        (EIGHT, "orthogonal", {"seed": 1}),
+        (EIGHT, "gaussian", {"gain": 0.6, "decay": 1e-3, "tau": 1.0, "depth": 4}),
+        (EIGHT, "gaussian", {"batch": 16, "rate": 0.02, "seed": 3}),
+        (PAIR, "gaussian", {"batch": 5, "tau": 0.1, "depth": 1}),
+        (PAIR, "aligned", {"batch": 9, "tau": 0.0, "decay": 0.2, "seed": 99}),
+    ],
+)
+def test_the_same_seed_gives_the_packages_curve(engine, features, start, changed):
+    settings = {"depth": 3, "gain": 0.4, "batch": 0, "rate": 0.05, "decay": 0.0, "tau": np.inf}
+    settings |= {"seed": 0, "start": start} | changed
+    moments = [0, 1, 10, 100, 1000, 2500]
+    program = """([name, features, settings, moments]) => network.train(theory[name],
+        features.map(([lam, rho]) => ({lam, rho})),
+        {...settings, tau: settings.tau ?? Infinity}, moments)"""
+    passed = settings | {"tau": None if settings["tau"] == np.inf else settings["tau"]}
+    expected = package_sizes(features, settings, moments)
+    for run, objective in enumerate(BOTH):
+        close(engine(program, [objective.name, features, passed, moments]), expected[:, run])
+
+
+def train(page):
+    page.locator("[data-part=play]").click()
+    until(page, "document.querySelector('[data-part=play]').textContent.includes('Again')")
+    return {
+        objective: page.locator(f"[data-part={objective.name}] circle").evaluate_all(
+            "all => all.map(dot => Number(dot.dataset.size))"
+        )[::-1]
+        for objective in BOTH
+    }
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "#f=1:1,1.2:0.6&L=2&c=0.4&start=aligned",
+        "#f=1:1,1.2:0.6,1:0.8&L=2&c=0.4&start=gaussian&n=12&tau=1&kappa=0.01&seed=7&eta=0.1",
+    ],
+)
+def test_the_python_to_take_away_ends_where_the_picture_ends(visit, state):
+    page = visit("train", state)
+    ends = train(page)
+    page.get_by_role("button", name="Python").click()
+    made = {}
+    exec(page.locator("[data-part=lines]").inner_text(), made)
+    for run, objective in enumerate(BOTH):
+        close(ends[objective], made["sizes"][run])
+    if "aligned" in state:
+        close(ends[JEPA], dynamics.fixed_point(JEPA, np.array([1, 0.6]), 2), rtol=0.05)
+        assert "All that the theory assumes is given" in words(page)
+        assert "JEPA learned feature 1 first, then 2." in words(page)
+        assert "MAE learned feature 2 first, then 1." in words(page)
+
+
+def test_it_is_said_when_the_theory_does_not_apply(visit):
+    page = visit("train", "#L=2&c=0.4")
+    assert "does not apply" not in words(page)
+    page.locator("[data-part=start]").select_option("gaussian")
+    assert "does not apply as it stands: The layers start at random" in words(page)
+    for name, said in (("n", "8 pairs only"), ("kappa", "decay pulls"), ("eta", "so large")):
+        page.locator(f"[data-name={name}] input[type=number]").fill("0.2" if name != "n" else "8")
+        assert said in words(page)
+    page.locator("[data-part=tau]").select_option("0")
+    assert "target is frozen" in words(page)
+    until(page, "location.hash.includes('start=gaussian&n=8&eta=0.2&tau=0&kappa=0.2')")
+
+
+def test_a_run_that_diverges_says_so(visit):
+    page = visit("train", "#f=5:0.1,5:0.1&L=6&c=1&eta=1")
+    train(page)
+    assert "JEPA has diverged after" in words(page) and "MAE has diverged after" in words(page)
+    assert "NaN" not in page.locator("#live-train").inner_html()
+
+
+def test_training_is_paused_and_goes_on(visit):
+    page = visit("train", "#L=3&c=0.1&eta=0.01", motion=True)
+    play, progress = page.locator("[data-part=play]"), page.locator("[data-part=progress]")
+    play.click()
+    until(page, "/step [1-9]/.test(document.querySelector('[data-part=progress]').textContent)")
+    play.click()
+    held = progress.inner_text()
+    page.wait_for_timeout(100)
+    assert progress.inner_text() == held and play.inner_text().endswith("Train")
+    page.locator("#train-c").press("End")
+    assert progress.inner_text().startswith("JEPA: step 0 of")
+    assert page.locator("[data-part=matrix-MAE] rect").count() == 4

@@ -1,0 +1,126 @@
+"""JEPA and MAE from one start on one stream of minibatches."""
+
+import numpy as np
+import pytest
+import torch
+
+from jepabook import (
+    JEPA,
+    MAE,
+    FeatureSpectrum,
+    feature_spectrum,
+    linear_net,
+    minibatch,
+    same_minibatches,
+)
+
+SPECTRUM = feature_spectrum.distribution(2, 6, rho=(0.5, 1.0))
+
+
+def short(**changes):
+    asked = {"seeds": 3, "gains": [0.6], "learning_rates": [0.05], "depth": 2, "batch": 50}
+    return same_minibatches.train_both(SPECTRUM, **asked | {"steps": 20} | changes)
+
+
+def test_axes_are_moments_objectives_gains_rates_seeds_features():
+    runs = short(gains=[0.5, 0.8], learning_rates=[0.01, 0.02, 0.03], record_at=[0, 10, 20])
+    assert runs.sizes.shape == (3, 2, 2, 3, 3, 6)
+    assert runs.diverged_at.shape == (2, 2, 3, 3)
+    assert runs.steps.tolist() == [0, 10, 20]
+
+
+def test_objectives_and_rates_start_alike_and_gains_scale_the_start():
+    first = short(gains=[0.5, 1.0], learning_rates=[0.01, 0.02]).sizes[0]
+    assert np.array_equal(first[0], first[1])
+    assert np.array_equal(first[:, :, 0], first[:, :, 1])
+    np.testing.assert_allclose(first[:, 1], 2**2 * first[:, 0], rtol=1e-6)  # depth 2
+
+
+def test_seeds_differ_and_the_seed_decides_all():
+    runs, again, other = short(), short(), short(seed=1)
+    assert np.array_equal(runs.sizes, again.sizes)
+    assert not np.any(runs.sizes[-1] == other.sizes[-1])
+    assert not np.any(runs.sizes[-1, ..., 0, :] == runs.sizes[-1, ..., 1, :])
+
+
+@pytest.mark.parametrize("index, objective", [(0, JEPA), (1, MAE)])
+def test_each_run_is_the_plain_training_of_its_objective(index, objective):
+    """A run of the comparison equals one set up by hand with the same draws."""
+    start, stream = (int(s) for s in np.random.SeedSequence(0).generate_state(2))
+    weights = 0.6 * linear_net.initial_weights("gaussian", 3, 2, 6, 1.0, start)
+    xx, yx = (np.stack([matrix] * 3) for matrix in SPECTRUM.covariances())
+    views = minibatch.GaussianViews(xx, yx, xx, 50, stream)
+    settings = linear_net.settings(objective, weights, 0.05)
+    history = linear_net.train(weights, settings, views, 20)
+    found = short().sizes[-1, index, 0, 0]
+    np.testing.assert_allclose(found, history.sizes[-1], rtol=1e-5)
+
+
+def test_a_run_that_diverges_is_named_and_leaves_the_others_alone():
+    runs, alone = short(learning_rates=[0.05, 1e4]), short()
+    assert (runs.diverged_at[:, :, 1] >= 0).all() and (runs.diverged_at[:, :, 0] == -1).all()
+    np.testing.assert_allclose(runs.sizes[:, :, :, :1], alone.sizes, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"seeds": 0}, "seeds must be an integer >= 1, got 0"),
+        ({"gains": [0.5, -1]}, r"gains must be positive and finite, got -1.0 at index \(1,\)"),
+        ({"learning_rates": 0}, "learning_rates must be positive and finite, got 0"),
+    ],
+)
+def test_bad_input_is_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        short(**changes)
+
+
+def test_a_correlation_above_one_is_refused():
+    with pytest.raises(ValueError, match=r"rho must be at most 1, got 1.2 at index \(1,\)"):
+        same_minibatches.train_both(FeatureSpectrum([1, 1], [1, 1.2]), 1, [0.5], [0.1])
+
+
+def test_a_decoder_that_is_a_number_leaves_nothing_out():
+    weights = linear_net.initial_weights("gaussian", 3, 2, 6, 1.0, 0, dtype=torch.float64)
+    weights[-1] = 0.3 * torch.eye(6, dtype=torch.float64)
+    gain, spread, mean_rho = same_minibatches.decoder_gain(weights, *SPECTRUM.covariances())
+    np.testing.assert_allclose(gain, 0.3, rtol=1e-12)
+    np.testing.assert_allclose(spread, 0, atol=1e-6)
+    sizes = torch.linalg.norm(weights[1] @ weights[0], dim=-2).numpy()
+    share = sizes**2 * SPECTRUM.sigma_squared
+    np.testing.assert_allclose(mean_rho, share @ SPECTRUM.rho / share.sum(-1), rtol=1e-12)
+
+
+def test_decoder_gain_is_the_regression_of_the_decoded_on_the_encoding():
+    """Against least squares on samples, to their accuracy."""
+    weights = linear_net.initial_weights("gaussian", 1, 2, 6, 1.0, 5, dtype=torch.float64)
+    weights[-1] += 0.5 * torch.eye(6)
+    x, y = SPECTRUM.sample(200_000, seed=1)
+    encoder = (weights[1, 0] @ weights[0, 0]).numpy()
+    code, target = x @ encoder.T, y @ encoder.T
+    decoded = code @ weights[2, 0].numpy().T
+    v = np.vdot(code, decoded) / np.vdot(code, code)
+    left_out = np.linalg.norm(decoded - v * code) / np.linalg.norm(decoded)
+    best = np.vdot(code, target) / np.vdot(code, code)
+    found = same_minibatches.decoder_gain(weights, *SPECTRUM.covariances())
+    np.testing.assert_allclose(np.ravel(found), [v, left_out, best], rtol=0.01)
+
+
+def test_a_path_of_the_decoder_has_growth_in_units_of_gradient_flow():
+    path = same_minibatches.follow_decoder(SPECTRUM, 2, 3, seed=0, steps=4, depth=2)
+    assert path.gain.shape == path.spread.shape == path.mean_rho.shape == (3, 2)
+    assert path.growth.shape == (3, 2, 6) and path.fastest().shape == (2,)
+    finer = same_minibatches.follow_decoder(SPECTRUM, 2, 3, seed=0, steps=8, depth=2, rate=0.015)
+    np.testing.assert_allclose(path.growth, finer.growth, atol=0.02)
+    np.testing.assert_allclose(path.gain, finer.gain, atol=0.01)
+
+
+def test_growth_that_is_covariance_less_a_share_of_variance_is_fitted_exactly():
+    rates = SPECTRUM.lam - 0.4 * SPECTRUM.sigma_squared
+    growth = np.stack([[rates, 5 * rates], [3 * rates, 2 * rates]])  # stretches, runs, features
+    ones = np.ones((2, 2))
+    path = same_minibatches.DecoderPath(ones, ones, ones, growth)
+    found, fitted, c = path.fit(SPECTRUM)
+    np.testing.assert_allclose(c, 0.4, rtol=1e-9)
+    np.testing.assert_array_equal(found, [growth[path.fastest()[r], r] for r in range(2)])
+    np.testing.assert_allclose(fitted, found, rtol=1e-9, atol=1e-12)
