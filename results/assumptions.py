@@ -1,4 +1,4 @@
-"""Chapter 8's grid: one assumption of the theory violated at a time, by more and more.
+"""Chapter 13's grid: one assumption of the theory violated at a time, by more and more.
 
 ``python -m results.assumptions`` writes ``results/assumptions.npz`` in about eight minutes on two
 cores. Finished parts are kept under ``_build/checkpoints/assumptions`` and are not computed again

@@ -1,6 +1,6 @@
 """Figure 7 on images at hand: JEPA and MAE on the same crops, and what they make of two subspaces.
 
-``python -m results.vision`` writes results/vision.npz, which chapter 13 reads: a vision transformer
+``python -m results.vision`` writes results/vision.npz, which chapter 12 reads: a vision transformer
 of size "tiny", pictures of 64 x 64 pixels cut out of photographs, three seeds. An hour on two
 cores. Resumable: a training or a measurement that is done is not done again.
 

@@ -14,7 +14,7 @@ GAIN = 0.4
 
 
 def task(width=8):
-    """The features on which chapter 8 breaks assumptions: lam from 1 to 1.2, rho from 1 to 0.6.
+    """The features on which chapter 13 breaks assumptions: lam from 1 to 1.2, rho from 1 to 0.6.
 
     At `DEPTH` and at the initial scale `GAIN` of a layer the scalar theory has JEPA learn them in
     the order of rho and MAE in that of lam, the reverse.

@@ -89,7 +89,7 @@ class Spectrum:
         With C and A the covariances Sigma_yx and Sigma_xx in the basis, entry (i, j) is
         |C_ij - rho_i A_ij| / lam_j: the ratio of entries (i, j) and (j, j) of MAE's residual
         Sigma_yx - V W Sigma_xx when feature i is at rest and feature j small. In JEPA's residual
-        the ratio is w_i / epsilon times this (chapter 12).
+        the ratio is w_i / epsilon times this (chapter 6).
 
         Returns
         -------
@@ -119,7 +119,7 @@ class Spectrum:
         """Solve Sigma_yx v = rho Sigma_xx v with the symmetric part of Sigma_yx.
 
         Where the covariances cannot be diagonalised together these are the directions of JEPA's
-        fixed points (chapter 8).
+        fixed points (chapter 13).
 
         Returns
         -------

@@ -46,7 +46,7 @@ class Prediction:
         from those that grow before it; inf for features never learned. Where it is far below 1,
         the feature's time can be trusted if in addition no feature of smaller rho (JEPA), of
         smaller lam rho (MAE), was learned long before: onto such a one crosstalk grows
-        exponentially, from however small a pull (chapter 12, ``new:crosstalk-grows``).
+        exponentially, from however small a pull (chapter 6, ``new:crosstalk-grows``).
     disagreements : tuple of Disagreement
         Among the 64 features that come first in either order; the most certain first.
     """

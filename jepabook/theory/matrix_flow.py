@@ -135,7 +135,7 @@ def integrate(objective, weights, sigma_xx, sigma_yx, times, rtol=1e-12, atol=1e
         From an aligned start of epsilon 0.1, L <= 2, the sizes are those of `dynamics.trajectory`
         to a relative 3e-12, at rtol = 1e-8 to 2e-8 (measured, up to 20 half-times). Where rounding
         grows nothing can be promised, at no tolerance: features of larger rho (JEPA) or lam rho
-        (MAE) that are learned long after others, see chapter 12, and saddles. At L = 1 and
+        (MAE) that are learned long after others, see chapter 6, and saddles. At L = 1 and
         epsilon = 1e-3 JEPA's third feature came out 600 times too large on the way; all ended at
         their fixed points. The balance of the layers, which gradient flow conserves, kept to a
         tenth of rtol.

@@ -14,7 +14,7 @@ from jepabook._support import validate
 def aligned_layers(objective, scales, seed, decoder_depth=1):
     """Layers W_a = Q_a diag(scales[a - 1]) Q_{a-1}' with random orthogonal Q_a and Q_0 = I.
 
-    At the decoder's end stands Q_L for JEPA and I for MAE, as the direct proof of chapter 2 needs.
+    At the decoder's end stands Q_L for JEPA and I for MAE, as the direct proof of chapter 7 needs.
 
     Parameters
     ----------

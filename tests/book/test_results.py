@@ -103,7 +103,7 @@ def test_the_beginning_under_target_networks_comes_out_as_recorded():
 
 @pytest.mark.parametrize("name", ["balance", "batch"])
 def test_the_first_level_of_a_violation_comes_out_as_recorded(name):
-    """Layers out of balance, and the smallest minibatches: a part of chapter 8's grid."""
+    """Layers out of balance, and the smallest minibatches: a part of chapter 13's grid."""
     arrays, _ = recorded.result("assumptions")
     part = assumptions.parts()[name]
     level = {"balance": 2, "batch": 0}[name]

@@ -445,7 +445,7 @@ def test_figure_2(visit, name):
     page.get_by_role("group", name="Figure 2").get_by_role("button", name=name).click()
     state = check(page)
     spectrum, _ = examples.figure_2_families(6)[FAMILIES[name]]
-    # ours from the strongest shade to the faintest, as in chapter 3
+    # ours from the strongest shade to the faintest, as in chapter 2
     assert (state["L"], state["eps"], state["p"]) == (5, 1e-3, 0.5)
     assert np.allclose(state["lam"][::-1], spectrum.lam, rtol=1e-12)
     assert np.allclose(state["rho"][::-1], spectrum.rho, rtol=1e-12)
@@ -456,7 +456,7 @@ def test_figure_2(visit, name):
         "both, opposed": (falling, rising, "The two orders are opposite."),
     }[name]
     assert (told_order(page, JEPA), told_order(page, MAE), words_of(page)[-1]) == expected
-    # the spreads that chapter 3 prints
+    # the spreads that chapter 2 prints
     spreads = {
         "λ varies": (2.00, 2.00),
         "ρ varies": (0.671, 0.000504),

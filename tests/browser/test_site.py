@@ -387,7 +387,7 @@ class TestTheChecksCatch:
 @pytest.mark.parametrize(
     ("chapter", "rule"),
     [
-        ("02-from-matrices-to-one-equation", "div.math.math { overflow: hidden }"),
+        ("07-from-matrices-to-one-equation", "div.math.math { overflow: hidden }"),
         ("10-random-masks", "span.math.wide.wide { overflow: hidden }"),
     ],
 )

@@ -28,8 +28,8 @@ from tools.notebooks import MEMORY_LIMIT, ROOT, read, strip_volatile, write
 ENVIRONMENT = yaml.safe_load((ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"))
 POST_BUILD = (ROOT / "binder" / "postBuild").read_text(encoding="utf-8")
 PYPI = {"pytorch-cpu": "torch"}  # conda's names, where they differ
-LAB = "03-where-training-ends.ipynb"  # sympy, SciPy and figures
-ALONE = "04-solving-the-dynamics.ipynb"  # mpmath and python-flint
+LAB = "02-what-is-learned.ipynb"  # sympy, SciPy and figures
+ALONE = "08-solving-the-dynamics.ipynb"  # mpmath and python-flint
 PATIENCE = 60_000  # milliseconds, for a machine that has other things to do
 
 

@@ -18,7 +18,7 @@ from tools import colab
 from tools.notebooks import ROOT, in_toc, read, write
 
 URL = "https://github.com/someone/the-book"
-CHAPTER = "04-solving-the-dynamics.ipynb"  # needs python-flint, which Colab has not
+CHAPTER = "08-solving-the-dynamics.ipynb"  # needs python-flint, which Colab has not
 # github.com/googlecolab/backend-info, pip-freeze.txt of August 2026
 KERNEL = {"ipython": "7.34.0", "ipykernel": "6.17.1", "nbclient": "0.10.4"}
 COLAB = KERNEL | {

@@ -1,4 +1,4 @@
-// The mathematics of the live pictures, and nothing else: the closed form of chapters 3 to 5 as the
+// The mathematics of the live pictures, and nothing else: the closed form of chapters 2, 8 and 9 as the
 // package has it (jepabook/clock.py, dynamics.py, critical_time.py). tests/test_explorer.py holds it
 // against the package. A classic script, not a module, so that it also loads from a file:// address.
 "use strict";
@@ -103,7 +103,7 @@ const theory = (() => {
     return timeScale(objective, feature, depth) * total;
   }
 
-  // All terms of the expansion of chapter 5 that do not vanish with epsilon. What it leaves out of
+  // All terms of the expansion of chapter 9 that do not vanish with epsilon. What it leaves out of
   // the exact time is the series of the others, itself an integral from z = 0.
   function completeTime(objective, feature, depth, epsilon, p) {
     const { m } = exponents(objective, depth);

@@ -1,4 +1,4 @@
-"""What becomes of the theory when its assumptions fail: chapter 8. All of it is ours."""
+"""What becomes of the theory when its assumptions fail: chapter 13. All of it is ours."""
 
 from functools import cache
 
@@ -24,7 +24,7 @@ from jepabook.theory import (
 from jepabook.theory.objectives import BOTH, JEPA, MAE
 from jepabook.training import learning_order
 
-CHAPTER = "08-what-if-the-assumptions-fail"
+CHAPTER = "13-what-if-the-assumptions-fail"
 
 
 def _rng(*key):
@@ -77,7 +77,7 @@ def decoder_check(statement):
     "new:decoder-depth",
     says=r"With a decoder of $M$ aligned layers every layer moves by "
     r"$\omega^{(k-1)L+M-1}\Sigma^{yx}-\omega^{2L+2M-1}\Sigma^{xx}$; the final size is "
-    r"$\rho^{L/M}$ (JEPA), $\rho^{L/(L+M)}$ (MAE). (Proved in chapter 8.)",
+    r"$\rho^{L/M}$ (JEPA), $\rho^{L/(L+M)}$ (MAE). (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#deeper-decoder",
     check=decoder_check,
     mutants=[
@@ -130,7 +130,7 @@ def effective_depth_check(statement):
     "new:effective-depth",
     says=r"For $v=\omega^{L+M-1}$ and a decoder of $M$ aligned layers, JEPA's equation is (7) at "
     r"the depth $1+\frac{L-1}M$, MAE's is (8) at the depth $L+M-1$: deep decoders take JEPA to "
-    r"its one-layer form, which is also MAE's deep limit. (Proved in chapter 8.)",
+    r"its one-layer form, which is also MAE's deep limit. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#deeper-decoder",
     check=effective_depth_check,
     mutants=[
@@ -278,7 +278,7 @@ def _log(matrix):
     r"encoder come to rest, $G=\bar W^\top\bar W$ is the one positive definite solution of "
     r"$B^\top G B=G^{1+1/L}$ (JEPA), $B^\top B=G^{1+1/L}$ (MAE), with "
     r"$B=\Sigma^{yx}(\Sigma^{xx})^{-1}$, and JEPA's $V$ has the generalised eigenvalues of "
-    r"$(\Sigma^{yx},\Sigma^{xx})$. (Proved in chapter 8.)",
+    r"$(\Sigma^{yx},\Sigma^{xx})$. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#commuting",
     check=gram_check,
     mutants=[
@@ -341,7 +341,7 @@ def bound_check(statement):
     r"vector with $Bu=\rho u$, $B=\Sigma^{yx}(\Sigma^{xx})^{-1}$: "
     r"$\lVert\bar Wu\rVert\le\lvert\rho\rvert^L$ (JEPA), $\le\lvert\rho\rvert^{L/(L+1)}$ "
     r"(MAE), with equality if and only if $u$ is an eigenvector of $\bar W^\top\bar W$; so it is "
-    r"where the covariances commute. (Proved in chapter 8.)",
+    r"where the covariances commute. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#commuting",
     check=bound_check,
     mutants=[
@@ -379,7 +379,7 @@ def first_growth_check(statement):
     "new:first-growth",
     says=r"Whether or not the covariances commute, from layers $c$ times orthogonal and aligned: "
     r"$\frac d{dt}\bar W^\top\bar W$ starts in proportion to $\Sigma^{yx}-c\,\Sigma^{xx}$ (JEPA), "
-    r"$\Sigma^{yx}-c^{L+1}\Sigma^{xx}$ (MAE). (Proved in chapter 8.)",
+    r"$\Sigma^{yx}-c^{L+1}\Sigma^{xx}$ (MAE). (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#commuting",
     check=first_growth_check,
     mutants=[
@@ -435,7 +435,7 @@ def _best(name, candidate, errors, agreements):
     says=r"Covariances whose eigenbases are 0.4, 0.8 or 1.6 apart, taken together, from an aligned "
     r"start: of generalised eigenvectors, those of $\Sigma^{xx}$ and those of $\Sigma^{yx}$, the "
     r"scalar theory predicts JEPA's half-times best (order and time) along the *generalised* ones, "
-    r"MAE's along those of $\Sigma^{yx}$. (Measured in chapter 8.)",
+    r"MAE's along those of $\Sigma^{yx}$. (Measured in chapter 13.)",
     chapter=f"{CHAPTER}#commuting",
     check=joint_check,
     mutants=[
@@ -467,7 +467,7 @@ def kept_check(statement):
     says=r"From a decoder drawn from the orthogonal group, $L=4$, $d=8$: at six times the latest "
     r"half-time predicted JEPA has as many features as $V(0)$ has eigenvalues with positive real "
     r"part, in at least nine runs of ten (later more may follow); MAE lacks at most two. (Measured "
-    r"in chapter 8.)",
+    r"in chapter 13.)",
     chapter=f"{CHAPTER}#alignment",
     check=kept_check,
     mutants=[
@@ -486,7 +486,7 @@ def kept_features(right, d):
     says=r"Where balanced, aligned JEPA rests with feature $j$ missing, $j$ grows to first order "
     r"in the place of a feature $i$ that is present at the rate "
     r"$\sigma_j^2(\rho_j-\rho_i)\rho_i^{2L-1}$: a feature of larger $\rho$ invades the place of "
-    r"one of smaller $\rho$. (Proved in chapter 8.)",
+    r"one of smaller $\rho$. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#alignment",
     check=invasion_check(np.array([1.0, 0.9, 1.3]), np.array([1.0, 0.8, 0.6]), (1, 2, 4)),
     mutants=[
@@ -538,7 +538,7 @@ def sign_check(statement):
     "new:negative-covariance",
     says=r"Aligned with decoder signs $D_i$, $\lambda_i$ of either sign: $\dot w=D\lambda "
     r"w^q-\sigma^2w^3$ ($L$ absorbed). A feature is learned if and only if $D_i\lambda_i>0$, and "
-    r"ends at the size of $\lvert\rho_i\rvert$. (Proved in chapter 8.)",
+    r"ends at the size of $\lvert\rho_i\rvert$. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#mixed-sign",
     check=sign_check,
     mutants=[
@@ -606,7 +606,7 @@ def _settles(objective, depth, lam, rho, rate):
     says=r"Within the aligned form gradient descent of a feature is stable at its balanced fixed "
     r"point up to the step $2/(\lambda\rho^{2L-1})$ for JEPA, "
     r"$2/\big((L+1)\lambda\rho^{(L-1)/(L+1)}\big)$ for MAE; for full matrices the edge can be "
-    r"lower. (Proved in chapter 8.)",
+    r"lower. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#training",
     check=edge_check,
     mutants=[
@@ -641,7 +641,7 @@ def random_check(statement):
     says=r"From random layers, $L=4$, $c=0.4$, $d$ from 4 to 64, within 2.5 times the latest "
     r"half-time predicted: JEPA learns less than 0.55 of the features (mean of 8 seeds), "
     r"orthogonal layers or Gaussian, at every width; MAE more than 0.9 from orthogonal "
-    r"layers, and from Gaussian ones of width 32 or more. (Measured in chapter 8.)",
+    r"layers, and from Gaussian ones of width 32 or more. (Measured in chapter 13.)",
     chapter=f"{CHAPTER}#scale",
     check=random_check,
     mutants=[
@@ -694,7 +694,7 @@ def fragile_check(statement):
     says=r"At $L=4$, $d=8$: the order that the theory predicts ($\tau$ below 0.5, means of 16 "
     r"seeds) is lost at a smaller violation for JEPA when layers are made Gaussian, unbalanced, "
     r"or $y$ noisy, for MAE when the decoder is turned or the batch is small. (Measured in "
-    r"chapter 8.)",
+    r"chapter 13.)",
     chapter=f"{CHAPTER}#table",
     check=fragile_check,
     mutants=[

@@ -12,8 +12,8 @@ from jepabook.claims.checks.solutions import (
 from jepabook.claims.ledger import claim
 from jepabook.claims.paper.b3_mae_solution import ELEMENTARY
 
-CLOSED_FORM = "03-where-training-ends#closed-form"
-VIOLATIONS = "02-from-matrices-to-one-equation#violations"
+CLOSED_FORM = "02-what-is-learned#closed-form"
+VIOLATIONS = "07-from-matrices-to-one-equation#violations"
 
 
 @claim(

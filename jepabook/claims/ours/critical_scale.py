@@ -15,7 +15,7 @@ from jepabook.claims.paper.figures_2_4 import half_times, order
 from jepabook.theory.feature_spectrum import FeatureSpectrum
 from jepabook.theory.objectives import BOTH, JEPA, MAE
 
-CHAPTER = "06-who-goes-first"
+CHAPTER = "03-who-goes-first"
 
 
 def _time(objective, depth, lam, rho, epsilon, p):
@@ -236,7 +236,7 @@ def inversion_range_check(statement):
     "new:figure-2-range",
     says=r"In our Figure 2 (c), with $\rho$ from 1 to 0.5 and $\epsilon=10^{-3}$, JEPA's order is "
     r"inverted in full only while $\lambda_{\max}/\lambda_{\min}$ stays below about 1.25.",
-    chapter="03-where-training-ends#learning-order",
+    chapter="02-what-is-learned#learning-order",
     check=inversion_range_check,
     mutants=[lambda ratio: True, lambda ratio: ratio < 1.22, lambda ratio: ratio < 1.3],
 )

@@ -17,9 +17,9 @@ from jepabook.claims.checks.orders import (
 from jepabook.claims.ledger import claim
 from jepabook.theory.objectives import JEPA
 
-RATIO = "05-when-is-a-feature-learned#ratios"
-EXPANSION = "05-when-is-a-feature-learned#expansion"
-LIMIT = "06-who-goes-first#limit"
+RATIO = "09-when-is-a-feature-learned#ratios"
+EXPANSION = "09-when-is-a-feature-learned#expansion"
+LIMIT = "03-who-goes-first#limit"
 
 
 def varied_expansion(f, count, sign=1, logarithm=1, log_rho=1, shift=0):

@@ -91,7 +91,7 @@ def cca_check(statement):
     "new:cca-blind",
     says=r"The canonical correlations of $Wx$ and $WPx$ depend on a matrix $W$ through its row "
     r"space alone; for invertible $W$ and a projection $P$ on principal components all that are "
-    r"not cut are 1, whatever sizes training gives to features. (Proved in chapter 13.)",
+    r"not cut are 1, whatever sizes training gives to features. (Proved in chapter 12.)",
     chapter=f"{CHAPTER}#blind",
     check=cca_check,
     mutants=[
@@ -121,7 +121,7 @@ def cka_check(statement):
     "new:cka-sees-sizes",
     says=r"For every matrix $W$ and a projection $P$ on principal components of $\Sigma$, linear "
     r"CKA of $Wx$ and $WPx$ is $\lVert W\Sigma PW^\top\rVert_F/\lVert W\Sigma W^\top\rVert_F$: it "
-    r"sees how large training has made the features of the subspace. (Proved in chapter 13.)",
+    r"sees how large training has made the features of the subspace. (Proved in chapter 12.)",
     chapter=f"{CHAPTER}#sees-sizes",
     check=cka_check,
     mutants=[

@@ -70,8 +70,8 @@ def excess_check(statement):
     "new:orientation",
     says=r"For balanced layers the signs of $\det V$ and $\det W_a$ are conserved; MAE with "
     r"$\det V\bar W<0$ stays at least $\frac12\min_i\lambda_i\rho_i$ above its minimal "
-    "loss. (Proved in chapter 2.)",
-    chapter="02-from-matrices-to-one-equation#orientation",
+    "loss. (Proved in chapter 7.)",
+    chapter="07-from-matrices-to-one-equation#orientation",
     check=excess_check,
     mutants=[
         lambda lam, rho: 0.5 * (lam * rho).max(),

@@ -160,7 +160,7 @@ def rising_threshold_check(statement):
     says=r"In the model $\dot w_i=w_i(\lambda_i-v\,\sigma_i^2)$ with $v=\sum\lambda_iw_i^2/\sum"
     r"\sigma_i^2w_i^2$: $\dot v=2\sum_ip_i\sigma_i^2(\rho_i-v)^2\ge0$ with $p_i\propto\sigma_i^2"
     r"w_i^2$; the threshold on $\rho$ rises until only those of the largest $\rho$ are left. "
-    "(Proved in chapter 7.)",
+    "(Proved in chapter 4.)",
     chapter=f"{CHAPTER}#why",
     check=rising_threshold_check,
     mutants=[

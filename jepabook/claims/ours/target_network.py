@@ -13,7 +13,7 @@ from jepabook.claims.ledger import claim, decided_by
 from jepabook.theory import critical_time, dynamics, target_network
 from jepabook.theory.objectives import JEPA, MAE
 
-CHAPTER = "09-target-network"
+CHAPTER = "15-target-network"
 SHAPES = ((1, 2), (2, 3), (3, 2), (4, 2))  # (depth L, width d)
 
 
@@ -173,7 +173,7 @@ def convergence_check(statement):
     "new:target-convergence",
     says=r"Without decay, for every $\tau>0$, all positive starts end at $w=w_\xi=\rho^L$. From "
     r"$w_\xi=w=\epsilon<\rho^L$ both grow, $w_\xi\le w$, and $t^*$ falls as $\tau$ grows, to "
-    r"JEPA's; from a target that starts ahead it can lie below. (Proved in chapter 9.)",
+    r"JEPA's; from a target that starts ahead it can lie below. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#layer-average",
     check=convergence_check,
     mutants=[
@@ -212,7 +212,7 @@ def fast_check(statement):
     "new:fast-target",
     says=r"As $\tau\to\infty$: "
     r"$t^*=t^*_{jepa}+\frac{L^2}\tau\big(\mathrm{logit}\,p^{1/L}-\mathrm{logit}\frac "
-    r"c\rho\big)+O(\tau^{-2})$ with $c=\epsilon^{1/L}$. (Proved in chapter 9.)",
+    r"c\rho\big)+O(\tau^{-2})$ with $c=\epsilon^{1/L}$. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#fast-target",
     check=fast_check,
     mutants=[
@@ -367,7 +367,7 @@ def slow_check(statement):
     "new:slow-target",
     says=r"As $\tau\to0$ at fixed $\tau\theta$: $\omega=\rho y^L$, $\omega_\xi=\rho y^{L+1}$ with "
     r"$1-y=(1-y_0)e^{-\tau\theta/(L+1)}$, $y_0=(c/\rho)^{1/(L+1)}$; $\lambda$ drops out. (Proved "
-    r"in chapter 9.)",
+    r"in chapter 15.)",
     chapter=f"{CHAPTER}#slow-target",
     check=slow_check,
     mutants=[
@@ -415,7 +415,7 @@ def slow_order_check(statement):
     says=r"As $\tau\to0$ features of smaller $\rho$ reach half of their final sizes first, "
     r"whatever their $\lambda$, where these halves lie above the plateaus "
     r"$(\rho\epsilon)^{L/(L+1)}$; but at every fixed $\tau\theta>0$ those of larger $\rho$ are "
-    r"larger, and they reach any size above the plateaus first. (Proved in chapter 9.)",
+    r"larger, and they reach any size above the plateaus first. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#slow-target",
     check=slow_order_check,
     mutants=[
@@ -446,7 +446,7 @@ def small_scale_check(statement):
     "new:target-small-scale",
     says=r"At fixed $\tau>0$ and as $\epsilon\to0$, $t^*/t^*_{jepa}\to1$: the leading term is "
     r"$\frac{L}{(2L-1)\lambda}\,\epsilon^{-(2L-1)/L}$ and the order that of $\lambda$, whatever "
-    r"$\tau$. (Proved in chapter 9.)",
+    r"$\tau$. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#flip",
     check=small_scale_check,
     mutants=[

@@ -1,4 +1,4 @@
-"""Data of one's own, by chapter 12: what the numbers of `spectrum` mean; a test on photographs."""
+"""Data of one's own, by chapter 6: what the numbers of `spectrum` mean; a test on photographs."""
 
 from functools import cache
 
@@ -8,7 +8,7 @@ from jepabook.claims.ledger import claim, decided_by
 from jepabook.theory import dynamics, matrix_flow
 from jepabook.theory.objectives import BOTH, JEPA, MAE
 
-CHAPTER = "12-your-data"
+CHAPTER = "06-your-data"
 
 
 def _views(rng, regression, count=40):
@@ -48,7 +48,7 @@ def loss_check(statement):
     says=r"The share of what the best linear predictor explains that is lost if features predict "
     r"only themselves, $1-\sum_i\frac{\lambda_i^2}{\sigma_i^2}\big/\mathrm{tr}\,\Sigma^{yx}"
     r"(\Sigma^{xx})^{-1}\Sigma^{xy}$, lies in $[0,1]$ and is 0 if and only if that predictor is "
-    r"diagonal. (Proved in chapter 12.)",
+    r"diagonal. (Proved in chapter 6.)",
     chapter=f"{CHAPTER}#estimate",
     check=loss_check,
     mutants=[
@@ -131,7 +131,7 @@ def equal_check(statement):
 @claim(
     "new:whitened",
     says=r"Features of equal $\sigma^2$ (as after whitening $x$) are at all times ordered in size "
-    r"by $\lambda$, under both objectives, at any depth. (Proved in chapter 12.)",
+    r"by $\lambda$, under both objectives, at any depth. (Proved in chapter 6.)",
     chapter=f"{CHAPTER}#jitter",
     check=equal_check,
     mutants=[
@@ -234,7 +234,7 @@ def growth_check(statement):
     r"+\sigma_j^2(\rho_j-\rho_i)\bar W_{ij}]$ in JEPA, and in MAE a linear system in "
     r"$\bar W_{ij}$ and $V_{ji}$. It grows exponentially if $\rho_j>\rho_i$ (JEPA), "
     r"$\lambda_j\rho_j>\lambda_i\rho_i$ (MAE), and is held if the inequality is reversed. "
-    r"(Proved in chapter 12.)",
+    r"(Proved in chapter 6.)",
     chapter=f"{CHAPTER}#crosstalk",
     check=growth_check,
     mutants=[

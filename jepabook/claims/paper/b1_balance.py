@@ -7,8 +7,8 @@ from jepabook.claims.ledger import claim
 from jepabook.theory.objectives import JEPA, MAE
 
 WHERE = "Appendix B.1"
-BALANCE = "02-from-matrices-to-one-equation#balance"
-SHARED_FORM = "02-from-matrices-to-one-equation#shared-form"
+BALANCE = "07-from-matrices-to-one-equation#balance"
+SHARED_FORM = "07-from-matrices-to-one-equation#shared-form"
 
 
 def sandwich(n, a, xi, sign=1, left_from=1, brackets=True):

@@ -7,8 +7,8 @@ from jepabook.theory.objectives import JEPA, MAE
 
 WHERE = "Appendix B.1"
 
-FLOWS = "02-from-matrices-to-one-equation#flow-equations"
-PRODUCT_RULE = "02-from-matrices-to-one-equation#product-rule"
+FLOWS = "07-from-matrices-to-one-equation#flow-equations"
+PRODUCT_RULE = "07-from-matrices-to-one-equation#product-rule"
 
 BRACKETS = (
     r"The products of transposed layers need brackets: $[\prod_b W_b]^\top$. By the paper's own "

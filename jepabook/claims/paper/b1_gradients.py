@@ -5,7 +5,7 @@ from jepabook.claims.ledger import claim
 from jepabook.theory.objectives import JEPA
 
 WHERE = "Appendix B.1"
-GRADIENTS = "02-from-matrices-to-one-equation#gradients"
+GRADIENTS = "07-from-matrices-to-one-equation#gradients"
 
 
 def layer_velocity(n, a, xi, last, left="bracket", right="bracket", sign=1):

@@ -9,7 +9,7 @@ from jepabook.claims.ledger import Erratum, claim
 from jepabook.theory.objectives import JEPA
 
 WHERE = "Appendix B.1"
-JEPA_ANSATZ = "02-from-matrices-to-one-equation#jepa-ansatz"
+JEPA_ANSATZ = "07-from-matrices-to-one-equation#jepa-ansatz"
 
 
 def jepa_rate(w, n, power=3, scale=None):

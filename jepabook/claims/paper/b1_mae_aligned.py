@@ -11,7 +11,7 @@ from jepabook.theory.objectives import MAE
 
 WHERE = "Appendix B.1"
 
-MAE_ANSATZ = "02-from-matrices-to-one-equation#mae-ansatz"
+MAE_ANSATZ = "07-from-matrices-to-one-equation#mae-ansatz"
 
 
 @claim(

@@ -14,7 +14,7 @@ from jepabook.claims.ledger import Erratum, claim
 from jepabook.theory.objectives import JEPA
 
 WHERE = "Appendix B.2"
-INTEGRAL = "04-solving-the-dynamics#jepa-integral"
+INTEGRAL = "08-solving-the-dynamics#jepa-integral"
 
 
 def jepa_variables(integrand):

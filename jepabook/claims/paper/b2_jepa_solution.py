@@ -13,7 +13,7 @@ from jepabook.claims.paper.b2_jepa_integral import closed_form, integrand
 from jepabook.theory.objectives import JEPA
 
 WHERE = "Appendix B.2"
-SOLUTION = "04-solving-the-dynamics#jepa-solution"
+SOLUTION = "08-solving-the-dynamics#jepa-solution"
 
 
 def logistic(f, start, rate=None, sign=1, first=1):

@@ -10,7 +10,7 @@ from jepabook.claims.paper.b2_jepa_solution import excess, right_start
 from jepabook.theory.objectives import JEPA
 
 WHERE = "Appendix B.2"
-CHAPTER = "05-when-is-a-feature-learned#jepa-critical-time"
+CHAPTER = "09-when-is-a-feature-learned#jepa-critical-time"
 
 
 @claim(

@@ -7,9 +7,9 @@ from jepabook.claims.checks.solutions import geometric_check, integral_check, le
 from jepabook.claims.ledger import Erratum, claim
 
 WHERE = "Appendix B.3"
-INTEGRAL = "04-solving-the-dynamics#mae-integral"
-SOLUTION = "04-solving-the-dynamics#mae-solution"
-ELEMENTARY = "04-solving-the-dynamics#elementary-form"
+INTEGRAL = "08-solving-the-dynamics#mae-integral"
+SOLUTION = "08-solving-the-dynamics#mae-solution"
+ELEMENTARY = "08-solving-the-dynamics#elementary-form"
 
 # 2 + 1/n are the exponents at which the lemma divides by zero
 ALPHAS = (2.5, 2.7, 3, 4.25)

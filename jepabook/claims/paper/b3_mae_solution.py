@@ -16,8 +16,8 @@ from jepabook.claims.ledger import Erratum, claim
 from jepabook.theory.objectives import MAE
 
 WHERE = "Appendix B.3"
-SOLUTION = "04-solving-the-dynamics#mae-solution"
-ELEMENTARY = "04-solving-the-dynamics#elementary-form"
+SOLUTION = "08-solving-the-dynamics#mae-solution"
+ELEMENTARY = "08-solving-the-dynamics#elementary-form"
 
 
 def mae_integrand(L, u):

@@ -21,8 +21,8 @@ from jepabook.claims.paper.s3_critical_times import mae_leading
 from jepabook.theory.objectives import MAE
 
 WHERE = "Appendix B.3"
-TIME = "05-when-is-a-feature-learned#mae-critical-time"
-SOLUTION = "04-solving-the-dynamics#mae-solution"
+TIME = "09-when-is-a-feature-learned#mae-critical-time"
+SOLUTION = "08-solving-the-dynamics#mae-solution"
 LARGER_DEPTHS = DEPTHS[1:]
 
 

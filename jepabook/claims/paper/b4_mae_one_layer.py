@@ -20,9 +20,9 @@ from jepabook.claims.paper.s3_critical_times import (
 from jepabook.theory.objectives import MAE
 
 WHERE = "Appendix B.4"
-SOLUTION = "04-solving-the-dynamics#one-layer"
-TIME = "05-when-is-a-feature-learned#one-layer-critical-time"
-RATIO = "05-when-is-a-feature-learned#ratios"
+SOLUTION = "08-solving-the-dynamics#one-layer"
+TIME = "09-when-is-a-feature-learned#one-layer-critical-time"
+RATIO = "09-when-is-a-feature-learned#ratios"
 ONE = (1,)
 
 

@@ -9,7 +9,7 @@ from jepabook.claims.ledger import claim, decided_by
 
 WHERE = "Appendix D, Figure 7"
 
-CHAPTER = "13-images"
+CHAPTER = "12-images"
 BOTTOM, TOP = 0, 1
 SETTLED = 0.1  # of the training: from then on models are compared
 

@@ -15,7 +15,7 @@ from jepabook.training import learning_order
 
 WHERE = "Section 2, Figure 1"
 
-CHAPTER = "07-stochastic-gradient-descent"
+CHAPTER = "04-real-training"
 CLEAR, REVERSED = (1 / 3, 1.0), (-1.0, -1 / 3)
 
 

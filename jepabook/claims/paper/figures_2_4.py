@@ -53,7 +53,7 @@ def figure_2_check(statement):
     r"in the order of $\rho$, MAE all at nearly one time; with $\lambda$ up and $\rho$ down the "
     r"orders are opposite, at least where $\lambda$ varies little: see `new:figure-2-range`. "
     r"(Values of $\lambda$, $\rho$, $\epsilon$ ours: the paper gives none.)",
-    chapter="03-where-training-ends#figure-2",
+    chapter="02-what-is-learned#figure-2",
     check=figure_2_check,
     mutants=[
         lambda name: {"rho varies, lambda = 1": (-1, -1)}.get(name, figure_2(name)),
@@ -87,7 +87,7 @@ def figure_4_check(statement):
     where="Appendix A, Figure 4",
     says=r"$\lambda=1$, $\rho$ varies: from $L=2$ to $5,6,7$ JEPA's features are pulled apart in "
     r"time; MAE's are learned together, within 1.5 % of the time, at every depth. (Values ours.)",
-    chapter="03-where-training-ends#figure-4",
+    chapter="02-what-is-learned#figure-4",
     check=figure_4_check,
     mutants=[
         lambda jepa, mae: figure_4(jepa, mae) and (np.diff(mae) > 0).all(),

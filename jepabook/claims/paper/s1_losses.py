@@ -16,7 +16,7 @@ WHERE = "Section 1"
 TWO_LOSSES = "01-two-ways-to-predict#two-losses"
 LINEAR_SETTING = "01-two-ways-to-predict#linear-setting"
 LINEAR_LOSSES = "01-two-ways-to-predict#linear-losses"
-GRADIENTS = "02-from-matrices-to-one-equation#gradients"
+GRADIENTS = "07-from-matrices-to-one-equation#gradients"
 
 
 def half_square(column):

@@ -20,9 +20,9 @@ WHERE = "Section 3.1"
 
 TIMES = "Section 3.1"
 RATIOS = "Section 3.2"
-JEPA_TIME = "05-when-is-a-feature-learned#jepa-critical-time"
-MAE_TIME = "05-when-is-a-feature-learned#mae-critical-time"
-RATIO = "05-when-is-a-feature-learned#ratios"
+JEPA_TIME = "09-when-is-a-feature-learned#jepa-critical-time"
+MAE_TIME = "09-when-is-a-feature-learned#mae-critical-time"
+RATIO = "09-when-is-a-feature-learned#ratios"
 
 
 @decided_by("N")

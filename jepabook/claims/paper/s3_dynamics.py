@@ -13,11 +13,11 @@ from jepabook.theory.objectives import JEPA, MAE
 
 WHERE = "Section 3"
 
-ASSUMPTION = "02-from-matrices-to-one-equation#assumption"
-ONE_EQUATION = "02-from-matrices-to-one-equation#one-equation"
-FIXED_POINTS = "03-where-training-ends#fixed-points"
-TWO_CLOCKS = "03-where-training-ends#two-clocks"
-CRITICAL_TIME = "03-where-training-ends#critical-time"
+ASSUMPTION = "07-from-matrices-to-one-equation#assumption"
+ONE_EQUATION = "07-from-matrices-to-one-equation#one-equation"
+FIXED_POINTS = "02-what-is-learned#fixed-points"
+TWO_CLOCKS = "02-what-is-learned#two-clocks"
+CRITICAL_TIME = "02-what-is-learned#critical-time"
 
 
 def jepa_size_flow(w, f, L):
