@@ -50,9 +50,9 @@ _MODULES |= {
     "features": _MODULES["feature_spectrum"],
     "momentum": _MODULES["target_network"],
 }
-_FOLDERS = ("claims", "figures", "recorded", "spectrum", "vision")
+_REST = ("figures", "recorded", "spectrum", "vision")
 
-__all__ = [*_OBJECTS, *(name for names in _HOMES.values() for name in names), *_FOLDERS]
+__all__ = [*_OBJECTS, *(name for names in _HOMES.values() for name in names), *_REST]
 
 
 def __getattr__(name):

@@ -139,6 +139,10 @@ def result(name):
         told = validate.one_line(name)
         raise ValueError(f"name must be that of a module in results, got {told}")
     path = RESULTS / f"{name}.npz"
+    if not RESULTS.is_dir():  # an installed wheel
+        raise ValueError(
+            f"name must be of a result in a clone of the book, got {name!r} outside of it"
+        )
     if not path.exists():
         raise ValueError(f"{name!r} is not recorded: make it with python -m results.{name}")
     return load(path)
