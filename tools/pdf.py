@@ -154,7 +154,8 @@ def chapter(html: Path, entry: str, names: dict[str, str]) -> Chapter:
             continue
         path, anchor = target(tag["href"])
         if path in names:
-            tag["href"] = f"#{names[path]}" + (f"--{anchor}" if anchor else "")
+            settings = "=" in anchor  # of a live picture
+            tag["href"] = f"#{names[path]}" + (f"--{anchor}" if anchor and not settings else "")
         else:  # a file of the site, which the paper cannot hold
             tag.unwrap()
     article["id"] = name

@@ -9,12 +9,25 @@ function letScroll(place) {
     const wide = box.scrollWidth > box.clientWidth + (box.matches("span.math") ? ink : 0);
     if (wide) box.tabIndex = 0;
     box.classList.toggle("wide", wide);
+    if (wide) tellEnd(box);
   }
 }
 
+function tellEnd(box) {
+  box.classList.toggle("at-end", box.scrollLeft + box.clientWidth >= box.scrollWidth - 2);
+}
+
+addEventListener("scroll", ({ target }) => target.matches?.(".wide") && tellEnd(target), true);
 addEventListener("load", () => letScroll(document));
 addEventListener("resize", () => letScroll(document));
 addEventListener("contentvisibilityautostatechange", (event) => letScroll(event.target), true);
 
 // The theme's own handler would stand in the page, whose policy does not let it run.
 addEventListener("click", ({ target }) => target.closest("[data-print]") && print());
+
+// Marks of a search come off; the link for that would be a script in an address.
+addEventListener("click", (event) => {
+  if (!event.target.closest("[data-unmark]")) return;
+  event.preventDefault();
+  SphinxHighlight.hideSearchWords();
+});

@@ -9,7 +9,7 @@ import repairs
 import searching
 import still
 from docutils.core import publish_doctree
-from docutils.nodes import inline, literal
+from docutils.nodes import Text, inline, literal, math, paragraph, reference
 from sphinx.errors import ExtensionError
 
 from tools import policy
@@ -38,11 +38,37 @@ def test_a_formula_keeps_the_marks_around_it(rst, kept):
     assert unbroken(rst) == kept
 
 
-def test_a_number_keeps_its_unit_and_code_its_spaces():
-    doctree = publish_doctree("65 % of :math:`2` GB, 3 Greeks, ``2 GB``")
-    repairs.keep_units(None, doctree, "page")
-    assert doctree.astext() == "65\u00a0% of 2\u00a0GB, 3 Greeks, 2 GB"
-    assert next(doctree.findall(literal)).astext() == "2 GB"
+def test_a_number_keeps_its_unit_a_symbol_its_sign_and_code_its_spaces():
+    doctree = publish_doctree("65 % of :math:`2` GB, q = 3 >= 2, 3 Greeks, a => b, ``2 GB = c``")
+    repairs.keep_spaces(None, doctree, "page")
+    kept = "65\u00a0% of 2\u00a0GB, q\u00a0= 3 >= 2, 3 Greeks, a => b, "
+    assert doctree.astext() == f"{kept}2 GB = c"
+    assert next(doctree.findall(literal)).astext() == "2 GB = c"
+
+
+@pytest.mark.parametrize(
+    ("relation", "kept"),
+    [("=2", True), (r"\le 2", True), (r" \in A", True), (r"\inline", False), ("x=2", False)],
+)
+def test_a_linked_symbol_keeps_the_sign_after_it(relation, kept):
+    link = reference("", "", math("", "w"), refuri="a")
+    place = paragraph("", "", Text("Let "), link, math("", relation), Text("."))
+    repairs.keep_relations(None, place, "page")
+    assert place.astext() == f"Let w{relation}."
+    assert (isinstance(place[1], inline) and place[1]["classes"] == ["unbroken"]) == kept
+
+
+def test_figures_open_alone_and_links_begin_with_a_letter():
+    image = '<img width="951" alt="a" src="../_images/b.png" />'
+    body = (
+        f'<figure id="f">\n{image}\n</figure><p>Solution to<a href="#e"> Exercise</a> {image}</p>'
+    )
+    context = {"body": body}
+    repairs.mend_markup(None, "page", "page.html", context, None)
+    assert context["body"] == (
+        f'<figure id="f">\n<a class="figure-large" href="../_images/b.png">{image}</a>\n</figure>'
+        f'<p>Solution to <a href="#e">Exercise</a> {image}</p>'
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,10 +141,12 @@ def test_a_script_that_is_to_be_one_for_all_pages_is_the_same_on_all(app):
         still.still(app, PAGE.format(MODE.replace("auto", "dark"), ""))
 
 
-def test_another_search_of_sphinx_stops_the_build():
-    known = "".join(old for old, _ in searching.REPLACED)
-    assert searching.mended(known) == "".join(new for _, new in searching.REPLACED)
-    for old, _ in searching.REPLACED:
+@pytest.mark.parametrize("name", searching.REPLACED)
+def test_another_search_of_sphinx_stops_the_build(name):
+    pairs = searching.REPLACED[name]
+    known = "".join(old for old, _ in pairs)
+    assert searching.mended(name, known) == "".join(new for _, new in pairs)
+    for old, _ in pairs:
         for other in (known.replace(old, ""), known + old):
-            with pytest.raises(ExtensionError, match=r"searchtools\.js has [02] times, not once"):
-                searching.mended(other)
+            with pytest.raises(ExtensionError, match=r"\.js has [02] times, not once"):
+                searching.mended(name, other)

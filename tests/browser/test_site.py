@@ -75,6 +75,71 @@ def test_search_works_offline(site: str, browser: Browser):
     assert not problems, "\n".join(problems)
 
 
+def test_what_was_searched_is_marked_in_the_page_that_was_found_alone(site: str, browser: Browser):
+    with audit.in_theme(browser, "light") as context:
+        page, problems = audit.visit(context, f"{site}/search.html?q=slowdown+exponent")
+        assert results(page) >= 1
+        page.wait_for_load_state("networkidle")
+        # the icon in the field covers none of its words, and no formula is found as TeX
+        icon = page.locator(".bd-search-container .fa-magnifying-glass").bounding_box()
+        field = page.locator(".bd-search-container input[type=search]")
+        inside = field.bounding_box()["x"] + float(
+            field.evaluate("one => parseFloat(getComputedStyle(one).paddingLeft)")
+        )
+        assert icon["x"] + icon["width"] <= inside
+        snippets = " ".join(page.locator("#search-results .context").all_inner_texts())
+        assert len(snippets) > 500 and "\\" not in snippets
+        page.locator("#search-results li a[href*='notebooks/04']").first.click()
+        page.wait_for_load_state()
+        page.locator("article .highlighted").first.wait_for()
+        assert "highlight" not in page.url
+        assert page.locator(".highlighted").count() == page.locator("article .highlighted").count()
+        assert page.locator("mjx-container .highlighted").count() == 0
+        page.get_by_role("button", name="Hide Search Matches").click()
+        assert page.locator(".highlighted").count() == 0
+        page.goto(f"{site}/notebooks/05-when-is-a-feature-learned.html")
+        page.wait_for_timeout(100)
+        assert page.locator(".highlighted, [data-unmark]").count() == 0
+    assert not problems, "\n".join(problems)
+
+
+def test_titles_links_and_figures_are_as_a_reader_takes_them(site: str):
+    text = (HTML / f"{LANDING}.html").read_text(encoding="utf-8")
+    assert "<title>How JEPA avoids noisy features, reproduced</title>" in text
+    figures = 0
+    for entry in toc_entries():
+        text = audit.FORMULA.sub("", (HTML / f"{entry}.html").read_text(encoding="utf-8"))
+        text = text.partition("<article")[2].partition("</article>")[0]
+        assert not re.search(r"<a [^>]*>\s+\S", text), entry
+        figures += len(re.findall(r'<a class="figure-large" href="\.\./_images/[^"]+"><img ', text))
+        assert not re.search(r'<figure[^>]*>\s*<img [^>]*src="\.\./_images', text), entry
+    assert figures > 30
+
+
+def test_what_is_cut_at_the_right_fades_until_its_end_is_seen(site: str, browser: Browser):
+    with audit.in_theme(browser, "light", audit.NARROW) as context:
+        for entry in toc_entries():
+            if not entry.startswith("notebooks/0"):
+                continue
+            page, problems = audit.visit(context, f"{site}/{entry}.html")
+            page.evaluate(audit.NEXT_FRAME)
+            boxes = page.evaluate(
+                """() => [...document.querySelectorAll('article .wide')].filter(
+                    one => one.checkVisibility({contentVisibilityAuto: true})
+                        && one.scrollWidth > one.clientWidth + 2).map(one => {
+                    const fades = () => getComputedStyle(one).maskImage !== 'none';
+                    const before = fades();
+                    one.scrollLeft = one.scrollWidth;
+                    one.dispatchEvent(new Event('scroll'));
+                    return [before, fades()];
+                })"""
+            )
+            assert all(one == [True, False] for one in boxes), (entry, boxes)
+            assert boxes or "05" not in entry
+            assert not problems
+            page.close()
+
+
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
