@@ -7,7 +7,7 @@ _TERMS = 56  # 2**-56 is below half a unit in the last place, for both series be
 
 
 def positive_tail(z, gap, b):
-    """Phi(z, 1, b) for b in (0, 1], given both z and gap = 1 - z so that either may be tiny.
+    """Phi(z, 1, b) for b in (0, 2], given both z and gap = 1 - z so that either may be tiny.
 
     Arrays that broadcast; no checks. Relative error a few 1e-16.
     """
@@ -27,8 +27,8 @@ def _series_at_zero(z, b):
 
 
 def _series_at_one(gap, b):
-    # z^-b (-log gap) + sum_k (b)_k / k! d_k gap^k with d_k = psi(k + 1) - psi(k + b) > 0; the
-    # recurrence of d_k is run downwards, where it adds positive numbers.
+    # z^-b (-log gap) + sum_k (b)_k / k! d_k gap^k with d_k = psi(k + 1) - psi(k + b); the
+    # recurrence of d_k is run downwards, where it adds numbers of one sign.
     d = digamma(_TERMS + 1.0) - digamma(_TERMS + b)
     total = d
     for k in reversed(range(_TERMS)):

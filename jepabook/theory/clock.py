@@ -21,8 +21,28 @@ def antiderivative(m, log_z):
     """F(z) = z^(-m) Phi(z, 1, -m) at z = e^log_z.
 
     Where m is an integer the resonant term z^0 / 0 of Phi is replaced by log z (Lemma B.6).
+
+    Parameters
+    ----------
+    m : float
+        Slowdown, 0 to 20 000.
+    log_z : array_like
+        < 0.
+
+    Returns
+    -------
+    ndarray
     """
     m, log_z = _order(m), _below_one("log_z", log_z)
+    with np.errstate(over="ignore"):
+        total = _antiderivative(m, log_z)
+    allowed = "must be so large that F fits in float64"
+    validate.where("log_z", log_z, np.isfinite(total), allowed)
+    return total
+
+
+def _antiderivative(m, log_z):
+    """`antiderivative`, not finite where it overflows."""
     count, fraction = _split(m)
     gap = -np.expm1(log_z)
     if fraction:
@@ -50,13 +70,20 @@ def difference(m, start, stop, step, log_scale):
     Returns
     -------
     ndarray
-        Not finite where it overflows.
     """
     m, start, stop = _order(m), _below_one("start", start), _below_one("stop", stop)
     step, log_scale = validate.finite("step", step), validate.finite("log_scale", log_scale)
     start, stop, step, log_scale = validate.broadcast(
         start=start, stop=stop, step=step, log_scale=log_scale
     )
+    total = _difference(m, start, stop, step, log_scale)
+    allowed = "must be so small that the difference fits in float64"
+    validate.where("log_scale", log_scale, np.isfinite(total), allowed)
+    return total
+
+
+def _difference(m, start, stop, step, log_scale):
+    """`difference`, not finite where it overflows."""
     count, fraction = _split(m)
     with np.errstate(over="ignore", invalid="ignore"):
         total = _tail_between(fraction, start, stop, step) * np.exp(log_scale)
@@ -85,7 +112,7 @@ def inverse(m, target):
     validate.where("target", target, target > -LARGEST, f"must be above {-LARGEST}")
     last = 40 + np.log(max(m, 1.0))  # from here on clock(y) = y + constant in float64
     logit = _nodes(m, _lower_bound(m, target), last)
-    values = antiderivative(m, log_expit(logit))
+    values = _antiderivative(m, log_expit(logit))
     rate = np.exp(m * log_expit(logit))  # dy / d clock
     width = np.diff(values)
     rise = np.diff(logit)
@@ -164,7 +191,7 @@ def _tail_between(fraction, start, stop, step):
     if not fraction:
         return logit_step
     # A short way is integrated in y = logit z, where the integrand is z^fraction; for a long one
-    # the difference of the two antiderivatives has no cancellation left.
+    # the antiderivatives differ, once the term 1 / fraction that they share has been taken out.
     nodes, weights = np.polynomial.legendre.leggauss(16)
     logit, short_step = start - np.log(gap), np.clip(logit_step, -4, 4)
     short = sum(
@@ -172,6 +199,10 @@ def _tail_between(fraction, start, stop, step):
         for node, weight in zip(nodes, weights, strict=True)
     )
     short = short * short_step
-    far = np.exp(fraction * stop) * positive_tail(np.exp(stop), gap_stop, fraction)
-    near = np.exp(fraction * start) * positive_tail(np.exp(start), gap, fraction)
-    return np.where(np.abs(logit_step) <= 4, short, far - near)
+    ends = ((start, gap), (stop, gap_stop))
+    near, far = (
+        np.exp((fraction + 1) * x) * positive_tail(np.exp(x), g, fraction + 1) for x, g in ends
+    )
+    first = np.exp(fraction * np.maximum(start, stop)) * np.sign(step) / fraction
+    first = first * -np.expm1(-fraction * np.abs(step))
+    return np.where(np.abs(logit_step) <= 4, short, first + (far - near))

@@ -109,7 +109,7 @@ def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=Non
         return scaled(1 / (m - n), log_scale + (n - m) * log_x)
 
     def constant():
-        regular = clock.antiderivative(m, s * np.log(fraction))
+        regular = clock._antiderivative(m, s * np.log(fraction))
         return scaled(regular + np.log(rho) if resonant else regular, log_scale)
 
     series = [lambda n=n: power_term(n) for n in range(diverging)]

@@ -52,7 +52,7 @@ def critical_time(objective, lam, rho, depth, decoder_depth, gain, fraction=0.5)
     stop = power / depth * np.log(fraction)
     # lam and rho^m may leave float64 where their quotient does not
     log_scale = -m * np.log(rho) - np.log(power) - np.log(lam)
-    time = clock.difference(m, start, stop, stop - start, log_scale)
+    time = clock._difference(m, start, stop, stop - start, log_scale)
     allowed = "must be large enough for the time to fit in float64"
     return validate.where("gain", time, np.isfinite(time), allowed)
 

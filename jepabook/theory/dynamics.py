@@ -200,7 +200,7 @@ def _elapsed_time(objective, depth, lam, rho, start, stop, step):
     far = np.abs(log_scale) + np.abs(m * start) > 600
     log_scale = np.where(far, log_scale - np.log(lam), log_scale)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        elapsed = clock.difference(m, start, stop, step, log_scale)
+        elapsed = clock._difference(m, start, stop, step, log_scale)
         return elapsed / _power(objective, depth) / np.where(far, 1.0, lam)
 
 
@@ -254,7 +254,7 @@ def _log_saturation_at(objective, t, lam, rho, depth, epsilon):
             np.sign(t) * np.exp(log_speed + np.log(s * lam) + np.log(np.abs(t))),
             (lam * s * half) * t * half,
         )
-        start = clock.antiderivative(m, start)
+        start = clock._antiderivative(m, start)
         validate.where(
             "epsilon",
             epsilon,

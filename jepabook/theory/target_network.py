@@ -141,7 +141,7 @@ def _times(lam, rho, depth, epsilon, log_rate, fraction, goal):
     m, start = JEPA.slowdown(depth), _log_saturation(JEPA, epsilon, rho, depth)
     log_speed = np.log(lam) + m * np.log(rho)
     # lam rho^m theta of JEPA; its largest term is taken out, for it may leave float64
-    unit = np.log(clock.difference(m, start, stop, step, m * start)) - m * start
+    unit = np.log(clock._difference(m, start, stop, step, m * start)) - m * start
     known = np.broadcast_arrays(start, stop, log_rate - log_speed, unit)
     late, longer = (found.reshape(lam.shape) for found in _late(depth, *(a.ravel() for a in known)))
     log_time = unit + np.log1p(late) + longer + np.log(depth) - log_speed

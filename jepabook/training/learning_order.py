@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from jepabook._support import validate
+from jepabook._support.units import in_units
 
 
 def learned(sizes, factor=2.0):
@@ -16,7 +17,8 @@ def learned(sizes, factor=2.0):
     other feature is "half learned" before training starts.
     """
     factor, sizes = validate.number("factor", factor, validate.positive), _sizes(sizes)
-    return sizes[-1] >= factor * sizes[0]
+    with np.errstate(over="ignore", under="ignore"):  # what no size reaches
+        return sizes[-1] >= factor * sizes[0]
 
 
 def half_times(times, sizes, fraction=0.5):
@@ -67,9 +69,11 @@ def _crossing(times, sizes, goal):
     def at(index):
         return np.take_along_axis(sizes, index[None], axis=0)[0]
 
+    # halves, for the difference of two numbers may leave float64
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(after > before, (goal - at(before)) / (at(after) - at(before)), 0.0)
-    crossing = times[before] + share * (times[after] - times[before])
+        low, high = at(before) / 2, at(after) / 2
+        share = np.where(after > before, (goal / 2 - low) / (high - low), 0.0)
+    crossing = (1 - share) * times[before] + share * times[after]
     return np.where(np.isfinite(sizes[-1]) & (after > 0), crossing, np.nan)
 
 
@@ -198,6 +202,12 @@ def mean_interval(values, level=0.95):
     values = validate.numbers("values", values)
     if values.ndim == 0 or len(values) < 2:
         raise ValueError(f"values must be of at least two seeds, got shape {values.shape}")
-    mean = values.mean(0)
-    half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(values, axis=0)
-    return mean, mean - half, mean + half
+    scaled, unit = in_units(values, axis=0)
+    mean = scaled.mean(0)
+    half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(scaled, axis=0)
+    with np.errstate(over="ignore", under="ignore"):
+        found = tuple(np.ldexp(end, unit[0]) for end in (mean, mean - half, mean + half))
+    for end in found:
+        fits = ~np.isinf(end) | np.isinf(values).any(0)
+        validate.where("values", end, fits, "must be such that their interval fits in float64")
+    return found

@@ -10,6 +10,7 @@ have exactly the means C(1), C(0), and by Isserlis' theorem covariances that are
 Everything here is ours.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,12 @@ from scipy.special import logsumexp
 
 from jepabook._support import validate
 from jepabook._support.canonical import complement
+from jepabook._support.units import in_units, unit_vectors
 from jepabook.theory import critical_time, dynamics
 from jepabook.worlds.generative import FlickeringWorld, Frames
 
+_TERMS = 20  # of a series whose terms fall faster than 1 / n!
+ELEMENT_FITS = "must be so dim that the square of its power fits in float64"
 RATIO_FITS = "must be large enough for the moments of the ratio to fit in float64"
 
 
@@ -69,7 +73,7 @@ def basis(world):
     images = validate.instance("world", world, FlickeringWorld).images
     width = images.shape[1]
     validate.memory("world", f"one of {width} pixels", 32 * width**2)
-    images = images / np.linalg.norm(world.images, axis=1, keepdims=True)
+    images = unit_vectors(images, axis=1)
     rest = []
     for a, image in enumerate(images):
         inside = world.region == a
@@ -101,9 +105,15 @@ def moments(world, counts, seed):
         while seen < count:
             part = min(count - seen, 8192)
             frames = np.concatenate([last, stream.next(part)])
-            total += frames[:-1].T @ frames[:-1], frames[1:].T @ frames[:-1]
+            with np.errstate(over="ignore", invalid="ignore"):
+                total += frames[:-1].T @ frames[:-1], frames[1:].T @ frames[:-1]
             last, seen = frames[-1:], seen + part
         found[:, row] = total / count
+    if not np.isfinite(found).all():
+        raise ValueError(
+            "world must be so dim that sums of its squares fit in float64, got light of "
+            f"{np.abs(last).max():.3g}"
+        )
     return found[0], found[1]
 
 
@@ -114,30 +124,31 @@ def estimate_covariance(power, gamma, count):
     ----------
     power, gamma : arrays (..., m)
         power >= 0, gamma in (-1, 1).
-    count : array_like of int
-        T >= 1; broadcasts against the leading axes of power.
+    count : array_like
+        T >= 1; broadcasts against the leading axes of power. Whole, unless all gamma have one sign.
 
     Returns
     -------
     ndarray (..., 2, 2)
     """
     power, gamma, count = _process(power, gamma, count)
-    g = gamma[..., :, None] * gamma[..., None, :]
-    return _consecutive(power, gamma, g, _tail(g, count)) / count
+    g, gap = _products(gamma, gamma)
+    _whole_where_negative(count, g)
+    return _consecutive(power, gamma, g, _tail(gap, count), count)
 
 
 def shuffled_covariance(power, gamma, count):
     """As `estimate_covariance`, for `count` independent pairs (p(t), p(t + 1))."""
     power, gamma, count = _process(power, gamma, count)
-    g = gamma[..., :, None] * gamma[..., None, :]
-    return _matrix(power, 1 + g, 2 * gamma[..., :, None], 2 + 0 * g) / count
+    g, _ = _products(gamma, gamma)
+    return _matrix(power, 1 + g, 2 * gamma[..., :, None], 2 + 0 * g, count)
 
 
 def long_run_covariance(power, gamma):
     """The limit of T times `estimate_covariance` as T grows, (..., 2, 2)."""
-    power, gamma, _ = _process(power, gamma, 1)
-    g = gamma[..., :, None] * gamma[..., None, :]
-    return _consecutive(power, gamma, g, 1 / (1 - g))
+    power, gamma, one = _process(power, gamma, 1)
+    g, gap = _products(gamma, gamma)
+    return _consecutive(power, gamma, g, 1 / gap, one)
 
 
 def ratio_moments(covariance, lam, sigma_squared):
@@ -166,7 +177,13 @@ def ratio_moments(covariance, lam, sigma_squared):
         rho = lam / sigma_squared
         # sigma^4 may leave float64 where the quotients do not
         (a, b), (_, d) = np.moveaxis(covariance, (-2, -1), (0, 1)) / sigma_squared / sigma_squared
-        found = rho * d - b, np.sqrt(a - 2 * rho * b + rho * (rho * d))
+        terms = a, -2 * rho * b, rho * (rho * d)
+        variance, size = sum(terms), sum(map(np.abs, terms))
+        # what rounding takes from a variance that is zero
+        variance = np.where(np.abs(variance) < 1e-14 * size, np.maximum(variance, 0.0), variance)
+        found = rho * d - b, np.sqrt(np.abs(variance))
+    semidefinite = np.broadcast_to(~(variance < 0), rho.shape)
+    validate.where("covariance", a + 0 * rho, semidefinite, "must be positive semidefinite")
     for moment in found:
         validate.where("sigma_squared", sigma_squared, np.isfinite(moment), RATIO_FITS)
     return found
@@ -191,6 +208,8 @@ def off_diagonal(world, count):
     ndarray, the shape of count
     """
     groups, count = components(world), _count(count)
+    power, unit = in_units(groups.power)
+    groups = dataclasses.replace(groups, power=power)
     total = 0.0
     for i in range(len(groups.count)):
         for j in range(len(groups.count)):
@@ -198,23 +217,26 @@ def off_diagonal(world, count):
             if pairs:
                 total = total + pairs * _element(groups, i, j, count)
     width = len(world.region)
-    return total / (width * (width - 1))
+    with np.errstate(over="ignore"):
+        found = np.ldexp(total / (width * (width - 1)), 2 * unit.item())
+    return validate.where("world", found, np.isfinite(found), ELEMENT_FITS)
 
 
 def _element(groups, i, j, count):
     """The variance of one off-diagonal element, of directions from groups i and j."""
     slope = groups.lam[i] - groups.lam[j]
-    gap = groups.sigma_squared[i] - groups.sigma_squared[j]
-    if slope and not gap:
+    apart = groups.sigma_squared[i] - groups.sigma_squared[j]
+    if slope and not apart:
         raise ValueError("world must have different sigma^2 where lambda differs, got a tie")
-    g = groups.gamma[i][:, None] * groups.gamma[j]
-    tail = _tail(g, count[..., None, None])
+    g, gap = _products(groups.gamma[i], groups.gamma[j])
+    _whole_where_negative(count, g)
+    tail = _tail(gap, count[..., None, None])
     power = groups.power[i][:, None] * groups.power[j]
     both = (power * (1 + 2 * g * tail)).sum((-2, -1))
     across = (power * _lagged(groups.gamma[i], groups.gamma[j], tail)).sum((-2, -1))
     # directions of one law are turned until E is diagonal: what is left is F without its
     # regression on E
-    ratio = slope / gap if gap else across / both
+    ratio = slope / apart if apart else across / np.where(both > 0, both, 1.0)
     return ((1 + ratio**2) * both - 2 * ratio * across) / count
 
 
@@ -293,11 +315,32 @@ def _count(count):
     return validate.where("count", count, count >= 1, "must be at least 1")
 
 
-def _tail(g, count):
-    """sum over k = 1 ... T - 1 of (1 - k/T) g^(k - 1)."""
-    with np.errstate(divide="ignore", under="ignore"):
-        decayed = np.where(g > 0, -np.expm1(count * np.log(np.abs(g))), 1 - g**count)
-    return 1 / (1 - g) - decayed / (count * (1 - g) ** 2)
+def _whole_where_negative(count, g):
+    """ValueError for a T that is not whole where a sum over lags has powers of a negative g."""
+    whole = (count == np.floor(count)) | (g >= 0).all()
+    validate.where("count", count, whole, "must be whole where gamma differ in sign")
+
+
+def _products(gamma, other):
+    """g = gamma gamma' for every pair of components, and 1 - g, which keeps its digits."""
+    one, two = gamma[..., :, None], other[..., None, :]
+    return one * two, np.where(
+        one * two > 0, (1 - np.abs(one)) + np.abs(one) * (1 - np.abs(two)), 1 - one * two
+    )
+
+
+def _tail(gap, count):
+    """sum over k = 1 ... T - 1 of (1 - k/T) g^(k - 1), for gap = 1 - g."""
+    g, small = 1 - gap, count * gap < 1
+    near, series = np.where(small, gap, 0.0), 0.0
+    # where (1 - g) T is small the two terms of the closed form cancel: binomial series of g^T
+    for n in range(_TERMS, 1, -1):
+        series = 1.0 - (count - n) / (n + 1) * near * series
+    with np.errstate(divide="ignore", under="ignore", over="ignore"):
+        decayed = np.where(
+            gap < 1, -np.expm1(count * np.log1p(-np.minimum(gap, 1.0))), 1 - g**count
+        )
+    return np.where(small, (count - 1) / 2 * series, 1 / gap - decayed / count / gap / gap)
 
 
 def _lagged(gamma, other, tail):
@@ -306,18 +349,21 @@ def _lagged(gamma, other, tail):
     return gamma * tail + other * (1 + gamma * other * tail)
 
 
-def _consecutive(power, gamma, g, tail):
-    """T times the covariance of the two estimates, given `_tail` of g = gamma gamma'."""
+def _consecutive(power, gamma, g, tail, count):
+    """The covariance of the two estimates, given `_tail` of g = gamma gamma'."""
     lam_lam = 1 + g + 2 * (g + gamma[..., :, None] ** 2) * tail
-    return _matrix(power, lam_lam, 2 * _lagged(gamma, gamma, tail), 2 + 4 * g * tail)
+    return _matrix(power, lam_lam, 2 * _lagged(gamma, gamma, tail), 2 + 4 * g * tail, count)
 
 
-def _matrix(power, lam_lam, lam_sigma, sigma_sigma):
-    """Sums over pairs of components with weights power power', as a matrix (..., 2, 2)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        product = power[..., :, None] * power[..., None, :]
-        entries = ((product * entry).sum((-2, -1)) for entry in (lam_lam, lam_sigma, sigma_sigma))
-        a, b, d = np.broadcast_arrays(*entries)
+def _matrix(power, lam_lam, lam_sigma, sigma_sigma, count):
+    """Sums over pairs of components with weights power power', over T; a matrix (..., 2, 2)."""
+    scaled, unit = in_units(power, axis=-1)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        product = scaled[..., :, None] * scaled[..., None, :]
+        entries = (
+            (product * entry / count).sum((-2, -1)) for entry in (lam_lam, lam_sigma, sigma_sigma)
+        )
+        a, b, d = (np.ldexp(entry, 2 * unit[..., 0]) for entry in np.broadcast_arrays(*entries))
     fits = np.isfinite([a, b, d]).all(0)
     allowed = "must be small enough for its square to fit in float64"
     validate.where("power", np.broadcast_to(power.max(-1), fits.shape), fits, allowed)

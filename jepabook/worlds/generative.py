@@ -10,7 +10,9 @@ import numpy as np
 from scipy.signal import lfilter
 
 from jepabook._support import validate
+from jepabook._support.units import norm
 
+PIXELS_FIT = "must be so small that the variance of every pixel fits in float64"
 MOST_PIXELS = 4096  # along a side of a screen
 
 
@@ -86,6 +88,10 @@ class RandomMasks:
         for name, check in (("noise", validate.non_negative), ("visible", validate.open_unit)):
             value = validate.number(name, getattr(self, name), check)
             object.__setattr__(self, name, value)
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = dictionary * np.sqrt(power)[:, None]
+            variance = (scaled**2).sum(0) + self.noise
+        validate.where("power", variance, np.isfinite(variance), PIXELS_FIT)
 
     def sample(self, count, seed):
         """Draw pairs of views.
@@ -118,9 +124,10 @@ class RandomMasks:
         FeatureDirections
             k of them; E[s^2] is the mean over all d coefficients, those beyond k being 0.
         """
-        f, mean_power = self.visible, self.power.sum() / self.dictionary.shape[1]
+        f, mean_power = self.visible, (self.power / self.dictionary.shape[1]).sum()
         lam = f * (1 - f) * (self.power - mean_power)
         sigma_squared = f**2 * self.power + f * self.noise + (f - f**2) * mean_power
+        validate.where("power", sigma_squared, np.isfinite(sigma_squared), PIXELS_FIT)
         with np.errstate(invalid="ignore"):  # no power and no noise: x = 0, rho is undefined
             return FeatureDirections(self.dictionary, lam, lam / sigma_squared, sigma_squared)
 
@@ -180,8 +187,7 @@ class FlickeringWorld:
     def __post_init__(self):
         images = validate.shaped("images", self.images, ("M", "d"))
         count, width = images.shape
-        norm = (images**2).sum(1)
-        validate.where("images", norm, norm > 0, "must not be zero")
+        validate.where("images", norm(images, 1), (images != 0).any(1), "must not be zero")
         region = validate.integers("region", self.region, least=0, most=count - 1)
         if region.shape != (width,):
             raise ValueError(f"region must be {width} integers, got shape {region.shape}")
@@ -193,6 +199,9 @@ class FlickeringWorld:
             check = validate.non_negative if name == "noise" else _correlation
             values = check(name, getattr(self, name))
             object.__setattr__(self, name, _one_each(name, values, count))
+        with np.errstate(over="ignore", under="ignore"):
+            power = (images**2).sum(1) + self.noise**2
+        validate.where("images", power, np.isfinite(power), PIXELS_FIT)
 
     def frames(self, count, seed, chunk=8192):
         """One stream of frames, a part at a time.
@@ -234,9 +243,13 @@ class FlickeringWorld:
 
         With slow noise lambda_a is gamma_a |v_a|^2 + gamma'_a sigma_a^2 (ours).
         """
-        norm, noise = (self.images**2).sum(1), self.noise**2
-        lam = self.gamma * norm + self.noise_gamma * noise
-        return FeatureDirections(self.images, lam, lam / (norm + noise), norm + noise)
+        length, noise = norm(self.images, 1), self.noise
+        lam = self.gamma * length**2 + self.noise_gamma * noise**2
+        # the squares may leave float64 where the weights of light and noise do not
+        with np.errstate(over="ignore", divide="ignore"):
+            light, rest = 1 / (1 + (noise / length) ** 2), 1 / (1 + (length / noise) ** 2)
+        rho = self.gamma * light + self.noise_gamma * rest
+        return FeatureDirections(self.images, lam, rho, length**2 + noise**2)
 
 
 def two_images(side=10, gamma=(0.99, 0.95), noise=(1.0, 0.5), noise_gamma=0.0):

@@ -10,6 +10,7 @@ from scipy.optimize import brentq, minimize_scalar
 
 from jepabook._support import validate
 from jepabook._support.canonical import pointed
+from jepabook._support.units import in_units, norm, unit_vectors
 from jepabook.theory import _layers, dynamics
 from jepabook.worlds.generative import FeatureDirections, RandomMasks, masked_covariances
 
@@ -68,6 +69,7 @@ def features(covariance, visible, tolerance=1e-9):
     """
     tolerance = validate.number("tolerance", tolerance, validate.non_negative)
     covariance = validate.shaped("covariance", covariance, ("d", "d"))
+    covariance, unit = in_units(covariance)
     sigma_xx, sigma_yx, _ = masked_covariances(covariance, visible)
     scale, variance = np.abs(covariance).max(), np.diag(covariance)
     if np.abs(covariance - covariance.T).max() > tolerance * scale:
@@ -76,6 +78,7 @@ def features(covariance, visible, tolerance=1e-9):
     bad = np.argwhere((apart > tolerance * scale) & (np.abs(covariance) > tolerance * scale))
     if len(bad):
         i, j = (int(index) for index in bad[0])
+        variance = np.ldexp(variance, unit.item())
         raise ValueError(
             "covariance must give correlated pixels one variance, "
             f"got {variance[i]:.6g} and {variance[j]:.6g} at pixels {i} and {j}"
@@ -88,7 +91,9 @@ def features(covariance, visible, tolerance=1e-9):
     order = np.argsort(-lam, kind="stable")
     lam, sigma_squared = lam[order], sigma_squared[order]
     with np.errstate(invalid="ignore"):  # pixels that are always zero
-        return FeatureDirections(vectors.T[order], lam, lam / sigma_squared, sigma_squared)
+        rho = lam / sigma_squared
+    lam, sigma_squared = np.ldexp((lam, sigma_squared), unit.item())
+    return FeatureDirections(vectors.T[order], lam, rho, sigma_squared)
 
 
 def latest_start(objective, depth):
@@ -161,8 +166,10 @@ def soonest_share(objective, w, excess, level, depth, epsilon):
         for name, value in (("w", w), ("excess", excess), ("level", level), ("epsilon", epsilon))
     )
     low, high = (float(best_share(objective, size, excess, level, depth)) for size in (w, epsilon))
-    if not 0 < low < high:
+    if not (epsilon < w and low > 0):
         raise ValueError(f"w must be above epsilon, with a positive best_share, got {w}")
+    if low == high:  # sizes so small that they no longer matter
+        return low
 
     def time(f):
         return dynamics.time_to_reach(objective, w, *moments(excess, level, f), depth, epsilon)
@@ -187,9 +194,14 @@ def marchenko_pastur(x, ratio):
     """
     x = validate.finite("x", x)
     ratio = validate.number("ratio", ratio, validate.half_open_unit)
-    inside = 4 * ratio - (x - 1 - ratio) ** 2  # the product of the distances from the edges
-    safe = np.where(x > 0, x, 1.0)
-    return np.where(x > 0, np.sqrt(np.maximum(inside, 0)), 0.0) / (2 * np.pi * ratio * safe)
+    root = np.sqrt(ratio)
+    low, high = ((1 - ratio) / (1 + root)) ** 2, (1 + root) ** 2
+    inside = (x >= low) & (x <= high) & (x > 0)
+    x = np.where(inside, x, 1.0)
+    with np.errstate(over="ignore"):
+        density = np.sqrt(1 - low / x) * np.sqrt(high - x) / np.sqrt(x) / (2 * np.pi * ratio)
+    allowed = "must be so large that the density fits in float64"
+    return np.where(inside, validate.where("ratio", density, np.isfinite(density), allowed), 0.0)
 
 
 def trained_sizes(objective, world, count, record_at, seed, depth=2, gain=0.2, rate=0.4):
@@ -227,12 +239,21 @@ def trained_sizes(objective, world, count, record_at, seed, depth=2, gain=0.2, r
     rate = validate.number("rate", rate, validate.positive)
     weights = validate.generator(seed).standard_normal((depth + 1, count, width, width))
     weights = weights * gain / width**0.5
-    directions = world.dictionary / np.linalg.norm(world.dictionary, axis=1, keepdims=True)
+    shown = (world.dictionary != 0).any(1)
+    validate.where("world", norm(world.dictionary, 1), shown, "must have no feature of length 0")
+    directions = unit_vectors(world.dictionary, axis=1)
     sizes, done = [], 0
     for step in record_at:
-        for _ in range(step - done):
-            weights -= rate * _layers.gradient(objective, weights, sigma_xx, sigma_yx)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(step - done):
+                weights -= rate * _layers.gradient(objective, weights, sigma_xx, sigma_yx)
+            encoder = _layers.partial_products(weights)[-2]
+            size = norm(encoder @ directions.T, axis=-2)
+        if not np.isfinite(size).all():
+            raise ValueError(
+                f"rate and gain must be so small that {step} steps leave the sizes finite, got "
+                f"{rate} and {gain}"
+            )
         done = step
-        encoder = _layers.partial_products(weights)[-2]
-        sizes.append(np.linalg.norm(encoder @ directions.T, axis=-2))
+        sizes.append(size)
     return np.array(sizes)
