@@ -5,6 +5,7 @@ import pytest
 
 from jepabook import JEPA, autocorrelation, clock, generative, learning_order, random_masks
 from jepabook._support.units import in_units, norm, unit_vectors
+from jepabook.claims import examples
 
 TIMES, SIZES = np.array([0.0, 1.0, 2.0]), np.array([[1.0], [2.0], [4.0]])
 PAIR = [1.0, 0.25], [0.9, -0.2]
@@ -103,9 +104,7 @@ def test_units_of_what_has_no_size(array):
         (lambda: clock.difference(2.0, -1e3, -1.0, 999.0, 0.0), "log_scale must be so small that "),
         (lambda: learning_order.mean_interval([1.7e308, -1.6e308]), "values must be such that "),
         (
-            lambda: random_masks.trained_sizes(
-                JEPA, random_masks.example(), 2, [0, 3], 0, gain=1e200
-            ),
+            lambda: random_masks.trained_sizes(JEPA, examples.patterns(), 2, [0, 3], 0, gain=1e200),
             "rate and gain must be so small that 0 steps leave the sizes finite, got 0.4 and 1e",
         ),
         (
