@@ -28,9 +28,10 @@ def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
     Returns
     -------
     ndarray (n, d)
-        From equal scales from 1e-3 to 0.5, L <= 10, the sizes are those of `dynamics.trajectory` at
-        times within a relative 1e-6 of those asked for (measured at the default rtol; 2e-8 where
-        the half-time is below 1e4). Scales below atol are lost.
+        Right at times within a relative 1e-7 of those asked for where the half-time is below 1e8,
+        of layers up to a factor of 50 apart and L <= 10 (2.3e-8 in 192 random cases, at the default
+        rtol, against collocation in logarithms); from equal scales down to 1e-3, with half-times
+        beyond that, within 1e-6. Scales below atol are lost.
     """
     validate.objective(objective)
     scales = validate.shaped("scales", scales, ("L + 1", "d"))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.stats import kendalltau
 
 from jepabook import (
@@ -109,6 +110,33 @@ def test_unbalanced_aligned_layers_keep_to_their_reduced_equations(objective, de
     path = matrix_flow.integrate(objective, weights, np.diag(lam / rho), np.diag(lam), times)
     found = unbalanced.unbalanced_sizes(objective, lam, rho, scales, times)
     assert np.allclose(found, [matrix_flow.feature_sizes(w) for w in path], atol=1e-7)
+
+
+@pytest.mark.parametrize("objective", [JEPA, MAE])
+@pytest.mark.parametrize("depth", [1, 3, 10])
+@pytest.mark.parametrize("apart", [1.0, 10.0])
+def test_unbalanced_sizes_are_right_at_times_that_are_right_to_1e_7(objective, depth, apart):
+    """Scales squared differ by constants, which leaves one integral: how long until a size."""
+    lam, rho, least = 1.3, 0.8, 0.02 if depth < 3 else 0.2 / apart**0.5
+    scales = least * apart ** np.linspace(0, 1, depth + 1)
+
+    def at(x):
+        """All scales, and the rate of x, when the least one is e^x."""
+        now = np.sqrt(scales**2 - least**2 + np.exp(2 * x))
+        target = now[:-1].prod() if objective is JEPA else 1.0
+        return now, now.prod() * np.exp(-2 * x) * (lam * target - lam / rho * now.prod())
+
+    start, stop = np.log(least), 2.0
+    end = brentq(lambda x: at(x)[1], start + 1e-3, stop)
+    goals = [start + share * (end - start) for share in (0.5, 0.9, 0.99)]
+    due = [
+        quad(lambda x: 1 / at(x)[1], start, x, epsabs=0, epsrel=1e-12, limit=500)[0] for x in goals
+    ]
+    sizes = [at(x)[0][:-1].prod() for x in goals]
+    for sign in (-1, 1):
+        times = np.append(0.0, np.multiply(due, 1 + sign * 1e-7))
+        found = unbalanced.unbalanced_sizes(objective, [lam], [rho], scales[:, None], times)
+        assert (sign * (found[1:, 0] - sizes) > 0).all()
 
 
 @given(st.floats(-1, 1), st.floats(0.3, 2), DEPTHS)
