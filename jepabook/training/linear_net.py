@@ -225,7 +225,7 @@ def flow(
 
     state = torch.cat([weights, networks.start]) if networks.has_target else weights.clone()
     sizes = [networks.sizes(state[:layers])]
-    clock = torch.as_tensor(times, dtype=torch.float64)
+    clock = torch.as_tensor(times, dtype=torch.float64, device=weights.device)
     with torch.no_grad(), tqdm(total=len(times) - 1, disable=_quiet(progress)) as bar:
         for span in pairwise(clock):
             span = torch.stack(span)

@@ -79,14 +79,15 @@ def train(weights, objectives, bend, source, learning_rate, steps, record_at, pr
     if bend.shape not in ((), (runs,)):
         raise ValueError(f"bend must be one number or {runs}, got shape {bend.shape}")
     bend = torch.as_tensor(np.broadcast_to(bend, runs).copy())
-    bend = bend.to(weights.dtype)[:, None, None]
-    jepa = torch.tensor([objective.targets_encoder for objective in objectives])[:, None, None]
+    bend = bend.to(weights)[:, None, None]
+    jepa = torch.tensor([o.targets_encoder for o in objectives], device=weights.device)
+    jepa = jepa[:, None, None]
     live = weights.clone().requires_grad_()
     records, wanted = [], set(record_at.tolist())
     for step in tqdm(range(steps + 1), disable=None):
         if step in wanted:
             with torch.no_grad():
-                records.append(sizes(live[:-1], bend, probe).numpy())
+                records.append(sizes(live[:-1], bend, probe).cpu().numpy())
         if step == steps:
             break
         x, y = (view.repeat(runs // source.streams, 1, 1) for view in source.columns())
