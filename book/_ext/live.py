@@ -24,7 +24,12 @@ from tools.landing_figure import figure_with_text
 FOLDER = "book/live"
 LINKS = "links.yml"
 SHARED = ("numbers", "theory", "courses", "plot", "controls")
-MORE = {"explorer": ("features",), "train": ("features", "network")}  # what some pictures need
+MORE = {  # what some pictures need besides
+    "explorer": ("features",),
+    "film": ("network",),
+    "masks": ("network",),
+    "train": ("features", "network"),
+}
 STILLS = "live/stills"
 NOTEBOOKS = "notebooks"
 

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from jepabook import JEPA, MAE, critical_time, dynamics, linear_net, minibatch
+from jepabook import (
+    JEPA,
+    MAE,
+    critical_time,
+    dynamics,
+    generative,
+    linear_net,
+    minibatch,
+    random_masks,
+)
 from tests.browsing import until
 from tools import audit
 from tools.landing_figure import figure_with_text
@@ -535,3 +544,131 @@ def test_training_is_paused_and_goes_on(visit):
     page.locator("#train-c").press("End")
     assert progress.inner_text().startswith("JEPA: step 0 of")
     assert page.locator("[data-part=matrix-MAE] rect").count() == 4
+
+
+def test_profiles_are_the_same_sizes_over_the_features(visit):
+    state = "#f=1:1,1.1:0.8,1.2:0.6&L=2&c=0.4&start=gaussian"
+    curves = train(visit("train", state))
+    page = visit("train", state)
+    page.get_by_label("sizes over the features").check()
+    page.locator("[data-part=play]").click()
+    until(page, "document.querySelector('[data-part=play]').textContent.includes('Again')")
+    for objective in BOTH:
+        plot = page.locator(f"[data-part={objective.name}]")
+        assert plot.locator("polyline").count() == 8
+        ends = plot.locator("circle.exact").evaluate_all("a => a.map(one => +one.dataset.size)")
+        close(ends, curves[objective])
+    until(page, "location.hash.includes('show=profiles')")
+
+
+# --- the film and the masks ---------------------------------------------------------------------
+
+
+def film_rows(page):
+    """Of each feature: lambda, rho, and the two critical times or None."""
+    rows = page.locator("[data-part=table] tbody tr").evaluate_all(
+        """all => all.map(row => [...row.querySelectorAll("td")].map(cell =>
+            cell.querySelector("data") ? Number(cell.querySelector("data").value) : null))"""
+    )
+    return [(row[0], row[2], row[4], row[5]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"s1": 0.2}, {"slow": 0.9, "s2": 1.5}, {"slow": 0.3, "L": 5, "c": 0.5}, {"s2": 0}],
+)
+def test_the_film_teaches_what_the_package_says(visit, changed):
+    known = {"g1": 0.99, "g2": 0.95, "s1": 1, "s2": 0.5, "slow": 0, "L": 3, "c": 0.3} | changed
+    page = visit("film", "#" + "&".join(f"{name}={value}" for name, value in known.items()))
+    noise, memory = (known["s1"], known["s2"]), (0.0, known["slow"])
+    world = generative.two_images(10, (known["g1"], known["g2"]), noise, memory).theory()
+    lam, rho = world.lam.tolist(), world.rho.tolist()
+    if known["slow"] and known["s2"]:
+        lam, rho = [*lam, known["slow"] * known["s2"] ** 2], [*rho, known["slow"]]
+    rows, eps = film_rows(page), known["c"] ** known["L"]
+    assert len(rows) == len(lam)
+    for row, a, r in zip(rows, lam, rho, strict=True):
+        close(row[:2], (a, r))
+        for objective, time in zip(BOTH, row[2:], strict=True):
+            case = (objective, a, r, known["L"], eps)
+            if eps < 0.5 * dynamics.fixed_point(objective, r, known["L"]):
+                close(time, critical_time.exact(*case))
+            else:
+                assert time is None
+    text = words(page)
+    if changed == {}:
+        assert "JEPA learns the U, then the disc." in text
+        assert "MAE learns the disc, then the U." in text
+
+
+def test_the_film_runs_and_its_means_settle(visit):
+    page = visit("film", "#g1=0.5&g2=0.3&seed=3")
+    world = generative.two_images(10, (0.5, 0.3)).theory()
+    progress = page.locator("[data-part=progress]")
+    page.get_by_role("button", name="One frame").click()
+    assert progress.inner_text().startswith("1 pairs")
+    page.get_by_role("button", name="10 000 frames").click()
+    assert progress.inner_text() == "10\u202f001 pairs of frames seen"
+    cells = page.locator("[data-part=table] tbody tr").evaluate_all(
+        "all => all.map(row => [...row.querySelectorAll('data')].map(one => Number(one.value)))"
+    )
+    seen = np.array([(row[1], row[3]) for row in cells])
+    assert np.max(np.abs(seen - np.transpose([world.lam, world.rho]))) < 0.1  # eight deviations
+    page.get_by_role("button", name="Play").click()
+    until(page, "/10.00[3-9]/.test(document.querySelector('[data-part=progress]').textContent)")
+    page.get_by_role("button", name="Pause").click()
+    held = progress.inner_text()
+    page.wait_for_timeout(200)
+    assert progress.inner_text() == held
+
+
+def test_the_films_images_are_the_packages(visit):
+    page = visit("film", "#s1=0&s2=0&seed=1")
+    world = generative.two_images(10)
+    colours = page.locator("[data-part=screen] rect").evaluate_all(
+        "all => all.map(one => one.style.getPropertyValue('--light'))"
+    )
+    dark = np.abs(world.images).sum(0) > 0
+    assert [colour != "#f4f4f4" for colour in colours] == dark.tolist()
+
+
+@pytest.mark.parametrize(
+    ("f", "level", "depth", "gain"),
+    [(0.25, 1.3, 4, 0.2), (0.5, 1.3, 4, 0.2), (0.9, 0.4, 2, 0.1), (0.98, 3, 12, 0.5)],
+)
+def test_masks_make_what_the_package_says(visit, f, level, depth, gain):
+    page = visit("masks", f"#f={f}&level={level}&L={depth}&c={gain}")
+    data = page.locator("#live-masks data").evaluate_all(
+        "all => Object.fromEntries(all.map(one => [one.dataset.name, Number(one.value)]))"
+    )
+    kinds = {"loud": (1.5, level), "quiet": (1.0, 0.4)}
+    pairs = {name: random_masks.moments(*kind, f) for name, kind in kinds.items()}
+    for name, (lam, rho) in pairs.items():
+        close((data[f"{name}-lam"], data[f"{name}-rho"]), (lam, rho))
+    text, eps = words(page), gain**depth
+    for objective in BOTH:
+        times = {}
+        for name, (lam, rho) in pairs.items():
+            p = 1.5 * eps / dynamics.fixed_point(objective, rho, depth)
+            if p < 1:
+                times[name] = critical_time.exact(objective, lam, rho, depth, eps, p)
+        if not times:
+            assert f"Under {objective.name} neither feature grows" in text
+            continue
+        first = min(times, key=times.get)
+        assert f"Under {objective.name} the {first} feature is the first" in text
+        if len(times) == 2:
+            close(data[objective.name], times["loud"] / times["quiet"])
+    assert (
+        page.locator("[data-part=visible] rect.masked").count()
+        + page.locator("[data-part=hidden] rect.masked").count()
+        == 144
+    )
+
+
+def test_another_mask_is_another(visit):
+    page = visit("masks", "#f=0.5")
+    before = page.locator("[data-part=visible]").inner_html()
+    page.get_by_role("button", name="Another mask").click()
+    assert page.locator("[data-part=visible]").inner_html() != before
+    until(page, "location.hash.includes('seed=1')")

@@ -89,7 +89,7 @@ def test_what_was_searched_is_marked_in_the_page_that_was_found_alone(site: str,
         assert icon["x"] + icon["width"] <= inside
         snippets = " ".join(page.locator("#search-results .context").all_inner_texts())
         assert len(snippets) > 500 and "\\" not in snippets
-        page.locator("#search-results li a[href*='notebooks/04']").first.click()
+        page.locator("#search-results li a[href*='solving-the-dynamics']").first.click()
         page.wait_for_load_state()
         page.locator("article .highlighted").first.wait_for()
         assert "highlight" not in page.url
@@ -97,7 +97,7 @@ def test_what_was_searched_is_marked_in_the_page_that_was_found_alone(site: str,
         assert page.locator("mjx-container .highlighted").count() == 0
         page.get_by_role("button", name="Hide Search Matches").click()
         assert page.locator(".highlighted").count() == 0
-        page.goto(f"{site}/notebooks/05-when-is-a-feature-learned.html")
+        page.goto(f"{site}/{LANDING}.html")
         page.wait_for_timeout(100)
         assert page.locator(".highlighted, [data-unmark]").count() == 0
     assert not problems, "\n".join(problems)
@@ -118,9 +118,8 @@ def test_titles_links_and_figures_are_as_a_reader_takes_them(site: str):
 
 def test_what_is_cut_at_the_right_fades_until_its_end_is_seen(site: str, browser: Browser):
     with audit.in_theme(browser, "light", audit.NARROW) as context:
-        for entry in toc_entries():
-            if not entry.startswith("notebooks/0"):
-                continue
+        seen = 0
+        for entry in [one for one in toc_entries() if one.startswith("notebooks/0")]:
             page, problems = audit.visit(context, f"{site}/{entry}.html")
             page.evaluate(audit.NEXT_FRAME)
             boxes = page.evaluate(
@@ -135,9 +134,10 @@ def test_what_is_cut_at_the_right_fades_until_its_end_is_seen(site: str, browser
                 })"""
             )
             assert all(one == [True, False] for one in boxes), (entry, boxes)
-            assert boxes or "05" not in entry
+            seen += len(boxes)
             assert not problems
             page.close()
+    assert seen > 20
 
 
 HOSTILE = "<img src=x onerror=alert(1)>"

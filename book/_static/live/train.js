@@ -9,6 +9,7 @@
   const OBJECTIVES = [JEPA, MAE];
   const MOST_STEPS = 200_000;
   const RECORDS = 300; // points of a curve
+  const PROFILES = 8; // moments whose sizes are drawn over the features
   const FRAME = 14; // ms of training between two drawings, per objective
   const HALF = 0.5;
   const GROWN = 2; // times its start: a feature counts as learned, where no theory says so
@@ -22,6 +23,7 @@
     tau: controls.choice("τ", "off", "10", "1", "0.1", "0.01", "0"),
     kappa: controls.number("κ", 0, 0.2),
     seed: controls.number("seed", 0, 99, { whole: true }),
+    show: controls.choice("show", "curves", "profiles"),
   };
 
   const root = document.getElementById("live-train");
@@ -29,7 +31,7 @@
   const picture = controls.picture(
     root,
     SETTINGS,
-    "f=1:1,1.2:0.6&L=3&c=0.3&start=aligned&n=0&eta=0.05&tau=off&kappa=0&seed=0",
+    "f=1:1,1.2:0.6&L=3&c=0.3&start=aligned&n=0&eta=0.05&tau=off&kappa=0&seed=0&show=curves",
     render,
   );
   const { state, say, changed, announce } = picture;
@@ -98,7 +100,36 @@
 
   const shadeOf = (objective, index) => plot.nth(objective.name, index, state.f.length);
 
+  // Sizes over the features at some moments, faint to strong; hollow dots where the theory ends.
+  function drawProfiles(run) {
+    const { objective, all, sizes } = run;
+    const svg = part(objective.name);
+    const tallest = Math.max(...all.map(({ size }) => size), ...sizes.flat(), 1e-9);
+    const panel = plot.panel(svg, {
+      height: plot.narrow.matches ? 180 : 230,
+      margins: { bottom: 38 },
+      x: plot.linear(0.5, all.length + 0.5, all.length),
+      y: plot.linear(0, 1.09 * tallest, 4),
+      title: objective.name,
+      name: objective.name,
+      xLabel: "feature",
+      yLabel: "size in the encoder, |W eᵢ|",
+    });
+    for (let k = 0; k < PROFILES; k++) {
+      const at = sizes[Math.round(((sizes.length - 1) * k) / (PROFILES - 1))];
+      panel.curve(at.map((size, i) => [i + 1, size]), plot.shade(objective.name, k / (PROFILES - 1)));
+    }
+    for (const item of all) {
+      panel.dot(item.index + 1, item.size, plot.GREY, "paper");
+      const last = sizes.at(-1)[item.index];
+      panel.dot(item.index + 1, last, plot.shade(objective.name, 1)).dataset.size = last;
+    }
+    svg.setAttribute("aria-label", `${objective.name}: sizes over the features as training goes on. ${outcome(run)}`);
+    drawMatrix(run);
+  }
+
   function draw(run) {
+    if (state.show === "profiles") return drawProfiles(run);
     const { objective, all } = run;
     const horizon = run.steps * run.clock;
     const tallest = Math.max(...all.map(({ size }) => size), ...run.sizes.flat(), 1e-9);
@@ -164,7 +195,7 @@
 
   function outcome(run) {
     const name = run.objective.name;
-    if (run.broken) return `${name} has diverged after ${shown(run.done)} steps: smaller steps would hold it.`;
+    if (run.broken) return `${name} has diverged after ${shown(run.done, 9)} steps: smaller steps would hold it.`;
     if (!run.done) return "";
     const found = order(run);
     const rest = run.all.length - found.length;
@@ -186,7 +217,7 @@
       ...results.map((line) => plot.element("p", line)),
       ...(short.length ? [plot.element("p", `${numbers.listed(short)} would need more than ${shown(MOST_STEPS)} steps to the end: a larger start or step is faster.`)] : []),
     );
-    part("progress").textContent = runs.map((run) => `${run.objective.name}: step ${shown(run.done)} of ${shown(run.steps)}`).join(" · ");
+    part("progress").textContent = runs.map((run) => `${run.objective.name}: step ${shown(run.done, 9)} of ${shown(run.steps, 9)}`).join(" · ");
     if (runs.every(finished)) announce([head, ...told, ...results].join(" "));
   }
 
@@ -227,6 +258,12 @@
       changed();
     });
   }
+
+  part("profiles").addEventListener("change", ({ target }) => {
+    state.show = target.checked ? "profiles" : "curves";
+    runs.forEach(draw);
+    picture.saveSoon();
+  });
 
   // The same training with the package: the last sizes are those of the dots.
   function lines() {
@@ -269,6 +306,7 @@
     connected.forEach((update) => update(active));
     rows(active);
     for (const name of ["start", "tau"]) part(name).value = state[name];
+    part("profiles").checked = state.show === "profiles";
     part("lines").hidden = true;
     prepare();
     runs.forEach(draw);
