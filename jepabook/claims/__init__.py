@@ -45,7 +45,9 @@ MODULES = (
     "ours.flickering_world",
     "ours.your_data",
     "paper.figure_7",
+    "paper.prose",
     "ours.image_measures",
+    "ours.ends",
 )
 
 

@@ -15,10 +15,14 @@ _KINDS = {
     "lemma": "Lemma {}",
     "cor": "Corollary {}",
     "fig": "Figure {}",
+    "text": "text: {}",
     "new": "ours: {}",
 }
 # words that an id has in lower case, or in Latin letters
-_SPELLED = {name.lower(): name for name in ("MAE", "SGD", "CCA", "CKA", "Corollary", "Figure")}
+_SPELLED = {
+    name.lower(): name
+    for name in ("MAE", "SGD", "Laurent", "Gaussian", "CCA", "CKA", "Corollary", "Figure")
+}
 _SPELLED |= {"rho": "ρ", "epsilon": "ε"}
 
 
@@ -30,7 +34,7 @@ def anchor(id):
 def label(id):
     """How a claim is named to a reader: ``(46)``, ``Lemma B.1``, ``ours: sign condition``."""
     kind, _, number = id.partition(":")
-    if kind == "new":
+    if kind in ("new", "text"):
         words = re.sub(r"(\d)-(\d)", r"\1.\2", number).split("-")
         number = " ".join(_SPELLED.get(word, word) for word in words)
     return _KINDS[kind].format(number)

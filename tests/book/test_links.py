@@ -23,7 +23,7 @@ def shown_ids(cells):
         for output in cell.outputs
         if "data" in output and "text/markdown" in output.data
     )
-    return set(re.findall(r"\b(?:eq|assumption|thm|lemma|cor|fig|new):[\w.-]+", text))
+    return set(re.findall(r"\b(?:eq|assumption|thm|lemma|cor|fig|text|new):[\w.-]+", text))
 
 
 @pytest.mark.parametrize("chapter", sorted({c.chapter.partition("#")[0] for c in BOOK.values()}))

@@ -17,7 +17,7 @@ from tools.notebooks import ROOT, toc_entries
 BOOK = claims.book()
 HTML = ROOT / "_build" / "html"
 FOLDER = ROOT / "book" / "_static" / "ledger"
-KINDS = {"eq": "equation", "fig": "figure", "new": "ours"}
+KINDS = {"eq": "equation", "fig": "figure", "new": "ours", "text": "sentence"}
 
 
 def kind(id):

@@ -19,6 +19,7 @@
     thm: "named statement",
     lemma: "named statement",
     cor: "named statement",
+    text: "sentence",
   };
   const METHODS = { S: "symbolic", N: "numeric", R: "rigorous", E: "experiment" };
   const GREEK = {

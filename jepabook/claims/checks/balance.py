@@ -114,6 +114,14 @@ def conserved_check(statement):
     )
 
 
+def _scaled_orthogonal(depth, width):
+    """A network that obeys Assumption 3.1.2."""
+    random = Random(f"{depth} {width}")
+    scale = random_positive(random)
+    layers = tuple(scale * random_orthogonal(random, width) for _ in range(depth + 1))
+    return replace(random_network(depth, width), layers=layers)
+
+
 @decided_by("S")
 def balance_check(statement):
     """Statements (network, a) -> two matrices, equal at every time from Assumption 3.1.2.
@@ -121,18 +129,39 @@ def balance_check(statement):
     Their difference is zero at scaled orthogonal weights, and conserved.
     """
 
-    def start(depth, width):
-        random = Random(f"{depth} {width}")
-        scale = random_positive(random)
-        layers = tuple(scale * random_orthogonal(random, width) for _ in range(depth + 1))
-        return replace(random_network(depth, width), layers=layers)
-
     def difference(network, a):
         left, right = statement(network, a)
         return left - right
 
     return conserved_check(difference) and all(
-        is_zero(difference(start(*shape), a)) for shape in SHAPES for a in range(1, shape[0] + 1)
+        is_zero(difference(_scaled_orthogonal(*shape), a))
+        for shape in SHAPES
+        for a in range(1, shape[0] + 1)
+    )
+
+
+@decided_by("S")
+def balanced_flow_check(statement):
+    """Statements (whether the start is balanced) -> whether the layers are, at every time.
+
+    At random starts and at scaled orthogonal ones; what the start has is conserved.
+    """
+
+    def difference(network, a):
+        return network.layer(a + 1).T @ network.layer(a + 1) - network.layer(a) @ network.layer(a).T
+
+    def kept_zero(network, depth):
+        return all(is_zero(difference(network, a)) for a in range(1, depth + 1))
+
+    if not conserved_check(difference):
+        return False
+    return all(
+        kept_zero(network, depth) == statement(balanced)
+        for depth, width in SHAPES
+        for balanced, network in (
+            (True, _scaled_orthogonal(depth, width)),
+            (False, random_network(depth, width)),
+        )
     )
 
 

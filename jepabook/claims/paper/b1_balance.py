@@ -2,8 +2,13 @@
 
 import numpy as np
 
-from jepabook.claims.checks.balance import balance_check, conserved_check, layers_check
-from jepabook.claims.ledger import claim
+from jepabook.claims.checks.balance import (
+    balance_check,
+    balanced_flow_check,
+    conserved_check,
+    layers_check,
+)
+from jepabook.claims.ledger import Erratum, claim
 from jepabook.theory.objectives import JEPA, MAE
 
 WHERE = "Appendix B.1"
@@ -20,8 +25,9 @@ def sandwich(n, a, xi, sign=1, left_from=1, brackets=True):
 
 @claim(
     "eq:33",
-    says=r"MAE, $a<L$: $\dot W_aW_a^\top=[\prod_{b>a}^{L+1}W_b]^\top"
-    r"(\Sigma^{yx}-W\Sigma^{xx})[\prod_{b\le a}W_b]^\top$.",
+    says=r"MAE, $a<L$: $\dot "
+    r"W_aW_a^\top=[\prod_{b>a}^{L+1}W_b]^\top(\Sigma^{yx}-W\Sigma^{xx})[\prod_{b\le "
+    r"a}W_b]^\top$.",
     chapter=BALANCE,
     check=layers_check(MAE, layers="inner"),
     mutants=[
@@ -94,8 +100,8 @@ def last_layers(n, dot, a):
 
 @claim(
     "eq:37",
-    says=r"Both objectives, $a=1\ldots L$: $W_{a+1}^\top\dot W_{a+1}+\dot W_{a+1}^\top W_{a+1}="
-    r"\dot W_aW_a^\top+W_a\dot W_a^\top$.",
+    says=r"Both objectives, $a=1\ldots L$: $W_{a+1}^\top\dot W_{a+1}+\dot W_{a+1}^\top "
+    r"W_{a+1}=\dot W_aW_a^\top+W_a\dot W_a^\top$.",
     chapter=BALANCE,
     check=layers_check(JEPA, MAE),
     mutants=[
@@ -118,8 +124,8 @@ def sum_of_both(n, dot, a):
 
 @claim(
     "eq:38",
-    says=r"Gradient flow conserves $W_{a+1}^\top W_{a+1}-W_aW_a^\top$, whatever the weights, for "
-    r"both objectives.",
+    says=r"Gradient flow conserves $W_{a+1}^\top W_{a+1}-W_aW_a^\top$, whatever the weights, "
+    "for both objectives.",
     chapter=BALANCE,
     check=conserved_check,
     mutants=[
@@ -140,15 +146,6 @@ OTHER_BALANCES = [
 
 
 @claim(
-    "lemma:B.1",
-    says=r"Layers that start from Assumption 3.1.2 stay balanced under gradient flow: "
-    r"$W_{a+1}^\top W_{a+1}=W_aW_a^\top$ at all times, $a=1\ldots L$, both objectives. Of the "
-    r"start only its balance matters.",
-    chapter=BALANCE,
-    check=balance_check,
-    mutants=OTHER_BALANCES,
-)
-@claim(
     "eq:39",
     says=r"The constant of (38) is zero: $W_{a+1}^\top W_{a+1}=W_aW_a^\top$.",
     chapter=BALANCE,
@@ -157,10 +154,29 @@ OTHER_BALANCES = [
 )
 @claim(
     "eq:41",
-    says=r"Lemma B.1 again, as the start of the proof of Lemma B.2.",
+    says="Lemma B.1 again, as the start of the proof of Lemma B.2.",
     chapter=SHARED_FORM,
     check=balance_check,
     mutants=OTHER_BALANCES,
 )
 def balanced(n, a):
     return n.layer(a + 1).T @ n.layer(a + 1), n.layer(a) @ n.layer(a).T
+
+
+@claim(
+    "lemma:B.1",
+    says=r"Layers that follow the flow are balanced: $W_{a+1}^\top W_{a+1}=W_aW_a^\top$ at all "
+    r"times, $a=1\ldots L$, both objectives.",
+    chapter=BALANCE,
+    check=balanced_flow_check,
+    mutants=[lambda balanced_start: not balanced_start, lambda balanced_start: False],
+    erratum=Erratum(
+        lambda balanced_start: balanced_start,
+        says="Of a start from Assumption 3.1.2, or any other that is balanced: the flow "
+        "conserves the difference of the two sides, (38), whatever it is.",
+        consequence="None within the paper, where Assumption 3.1 stands; the proof uses it at "
+        "(39). From an unbalanced start the sizes of (9) change (`new:imbalance`).",
+    ),
+)
+def always_balanced(balanced_start):
+    return True

@@ -1,0 +1,344 @@
+"""Where balanced JEPA ends, and when it does not; what decay does to balance (ours)."""
+
+import numpy as np
+from mpmath import mp, mpf
+
+from jepabook.claims.checks import ends as checks
+from jepabook.claims.ledger import claim
+from jepabook.theory import rests
+from jepabook.theory.objectives import JEPA, MAE
+
+CHAPTER = "14-where-jepa-ends"
+
+
+def _power(matrix, power):
+    """A power of a symmetric positive definite matrix."""
+    values, vectors = np.linalg.eigh(matrix)
+    return vectors * values**power @ vectors.T
+
+
+@claim(
+    "new:every-rest",
+    says=r"For any $\Sigma^{yx}$ and positive definite $\Sigma^{xx}$, at every rest of "
+    r"balanced JEPA with an encoder of rank $r>0$ the residual is zero, $V\bar W=\bar "
+    r"WB$, and the row space $S$ of $\bar W$ is left-invariant under $B$: with "
+    r"orthonormal rows $P$ of $S$, $PB=B_SP$ and $\bar W^\top\bar W=P^\top HP$, where $H$ "
+    r"is the one positive definite solution of $B_S^\top HB_S=H^{1+1/L}$. Every "
+    "left-invariant $S$ on which $B$ is invertible has such a rest. (Proved in chapter "
+    "14.)",
+    chapter=f"{CHAPTER}#places",
+    check=checks.every_rest_check,
+    mutants=[
+        lambda B, V, W, P, H, L: [(V @ W, B)],
+        lambda B, V, W, P, H, L: [(P @ B.T, P @ B.T @ P.T @ P)],
+        lambda B, V, W, P, H, L: [(P @ B @ P.T @ H @ P @ B.T @ P.T, _power(H, 1 + 1 / L))],
+        lambda B, V, W, P, H, L: [((P @ B @ P.T).T @ H @ P @ B @ P.T, _power(H, 1 + 2 / L))],
+        lambda B, V, W, P, H, L: [((P @ B @ P.T).T @ P @ B @ P.T, _power(H, 1 + 1 / L))],
+        lambda B, V, W, P, H, L: [(W.T @ W @ B, B.T @ W.T @ W)],
+    ],
+)
+def every_rest(B, V, W, P, H, L):
+    inside = P @ B @ P.T
+    return [(V @ W, W @ B), (P @ B, inside @ P), (inside.T @ H @ inside, _power(H, 1 + 1 / L))]
+
+
+def _rates(lam, rho, kept, L, power=0, sign=-1, moved=0):
+    i, j = rho[:, None], rho
+    n = 2 * L + 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mixed = np.where(i == -j, n * i ** (2 * L), (i**n + sign * -(j**n)) / (i + j))
+    alone = abs(i) ** (2 * L - 1 + power) * (np.sign(i) * j - abs(i))
+    empty = np.where(kept, -(j ** (2 * L + moved)), 0.0)
+    return lam / rho * np.where(kept[:, None], np.where(kept, -mixed, alone), empty)
+
+
+@claim(
+    "new:rest-rates",
+    says="Where covariances commute, the flow's eigenvalues at the rest that holds the "
+    "features of $S$ are, besides $Ld^2$ zeros and for all pairs $(i,j)$: "
+    r"$-\sigma_j^2(\rho_i^{2L+1}+\rho_j^{2L+1})/(\rho_i+\rho_j)$ ($i,j\in S$), "
+    r"$\sigma_j^2\lvert\rho_i\rvert^{2L-1}(\pm\rho_j-\lvert\rho_i\rvert)$ with the sign "
+    r"of $\rho_i$ ($i\in S$, $j\notin S$), $-\sigma_j^2\rho_j^{2L}$ ($i\notin S$, $j\in "
+    "S$), $0$ (neither). (Proved in chapter 14.)",
+    chapter=f"{CHAPTER}#invaders",
+    check=checks.rest_rates_check,
+    mutants=[
+        lambda *known: _rates(*known, power=1),
+        lambda *known: _rates(*known, sign=1),
+        lambda *known: _rates(*known, moved=-1),
+        lambda lam, rho, kept, L: _rates(lam, rho, kept, L + 1),
+        lambda lam, rho, kept, L: _rates(lam, rho, kept, L).T,
+    ],
+)
+def rest_rates(lam, rho, kept, L):
+    return _rates(lam, rho, kept, L)
+
+
+def _top(values, kept):
+    """Whether no missing feature has a larger value of one sign than a kept one of that sign."""
+    for sign in (1, -1):
+        mine, other = (values[(np.sign(values) == sign) & where] for where in (kept, ~kept))
+        if mine.size and other.size and abs(other).max() > abs(mine).min():
+            return False
+    return True
+
+
+@claim(
+    "new:top-rests",
+    says=r"Where covariances commute and all $\rho$ differ, a rest has no growing disturbance "
+    "to first order exactly if, among the features of each sign, it holds those of the "
+    r"largest $\lvert\rho\rvert$. Almost no balanced start ends at any other rest. "
+    "(Proved in chapter 14.)",
+    chapter=f"{CHAPTER}#invaders",
+    check=checks.top_rests_check,
+    mutants=[
+        lambda lam, rho, kept: _top(lam, kept),
+        lambda lam, rho, kept: _top(abs(rho), kept),
+        lambda lam, rho, kept: _top(lam * rho * np.sign(rho), kept),
+        lambda lam, rho, kept: bool(kept.all()),
+    ],
+)
+def top_rests(lam, rho, kept):
+    return _top(rho, kept)
+
+
+def _inverted(rho, kept):
+    """How many pairs of a kept and a missing feature have the larger rho missing."""
+    return int((rho[kept][:, None] < rho[~kept]).sum())
+
+
+@claim(
+    "new:growing-directions",
+    says="For symmetric positive definite covariances, commuting or not, with distinct "
+    r"generalised eigenvalues $\rho$: at a rest with one place there are as many growing "
+    r"directions as $\rho$ above the one it holds; at any rest their number is even or "
+    "odd as the number of pairs of a kept and a missing feature of which the missing one "
+    r"has the larger $\rho$. (Proved in chapter 14.)",
+    chapter=f"{CHAPTER}#not-commuting",
+    check=checks.growing_directions_check,
+    mutants=[
+        lambda rho, kept: int((rho[kept][:, None] > rho[~kept]).sum()),
+        lambda rho, kept: int((~kept).sum()),
+        lambda rho, kept: int(_inverted(rho, kept) > 0),
+        lambda rho, kept: 0,
+    ],
+)
+def growing_directions(rho, kept):
+    return _inverted(rho, kept)
+
+
+@claim(
+    "new:locked-out",
+    says="Where covariances do not commute, a feature can be locked out by others of smaller "
+    r"$\rho$: for the pair of chapter 14 ($d=4$, $L=1$, $\rho=0.5,1.75,1.785,1.875$) "
+    "nothing grows at the rest that misses 1.785 and holds 0.5, and balanced starts near "
+    "it return.",
+    chapter=f"{CHAPTER}#not-commuting",
+    check=checks.locked_check,
+    mutants=[
+        lambda: (0.5, 1.75, 1.785),
+        lambda: (0.5, 1.785, 1.875),
+    ],
+)
+def kept_where_locked():
+    return (0.5, 1.75, 1.875)
+
+
+@claim(
+    "new:circling",
+    says="JEPA need not come to rest: for the symmetric, positive definite pair of chapter 14 "
+    r"($d=3$, $L=1$, $\rho=0.2,0.4,1$), which does not commute, disturbances of the rest "
+    "with all features grow at a complex pair of rates, and training from balanced "
+    r"starts with $\det V>0$ still moves when it is stopped, its residual rising and "
+    "falling. MAE settles.",
+    chapter=f"{CHAPTER}#not-commuting",
+    check=checks.circling_check,
+    mutants=[lambda objective: True, lambda objective: False, lambda objective: objective is JEPA],
+)
+def comes_to_rest(objective):
+    return objective is MAE
+
+
+@claim(
+    "new:ends",
+    says=r"From random orthogonal layers, commuting covariances and positive $\rho$, JEPA ends "
+    r"with all $d$ features if $\det V(0)>0$ and with all but the one of smallest $\rho$ "
+    r"if $\det V(0)<0$: 15 of 15 runs, $d=2,3$. (Measured in chapter 14.)",
+    chapter=f"{CHAPTER}#how-many",
+    check=checks.ends_check,
+    mutants=[
+        lambda sign, d: d,
+        lambda sign, d: d - 1,
+        lambda sign, d: d if sign < 0 else d - 1,
+        lambda sign, d: d if sign > 0 else max(d - 2, 0),
+    ],
+)
+def features_at_the_end(sign, d):
+    return d if sign > 0 else d - 1
+
+
+@claim(
+    "new:straight-way",
+    says="Two equal features whose decoder and layers are rotations of one scale are complex "
+    r"numbers, and $\dot v=\lvert v\rvert^{2L}(\lambda-\sigma^2v)$: $v$ goes straight to "
+    r"$\rho$ from every start that is not on the negative half-line.",
+    chapter=f"{CHAPTER}#how-many",
+    check=checks.straight_check,
+    mutants=[
+        lambda v, lam, s, L, size: size ** (2 * L) * (lam + s * v),
+        lambda v, lam, s, L, size: size**L * (lam - s * v),
+        lambda v, lam, s, L, size: size ** (2 * L + 1) * (lam - s * v),
+        lambda v, lam, s, L, size: size ** (2 * L) * (lam - s * v**2),
+    ],
+)
+def pair_velocity(v, lam, sigma2, L, size):
+    return size ** (2 * L) * (lam - sigma2 * v)
+
+
+def _delay(lam, h, L, power=0):
+    root = mp.sqrt(mp.pi) * mp.gamma(L - mpf("0.5")) / mp.gamma(L)
+    return root * h ** (1 - 2 * L + power) / lam
+
+
+@claim(
+    "new:delay",
+    says="If that line passes 0 at the distance $h$, the pair is late by "
+    r"$\sqrt\pi\,\frac{\Gamma(L-1/2)}{\Gamma(L)}\frac{h^{1-2L}}{\lambda}$ to leading "
+    r"order as $h\to0$, in the time of gradient flow.",
+    chapter=f"{CHAPTER}#how-many",
+    check=checks.delay_check,
+    mutants=[
+        lambda lam, h, L: 2 * _delay(lam, h, L),
+        lambda lam, h, L: _delay(1, h, L),
+        lambda lam, h, L: _delay(lam, h, L, -1),
+        lambda lam, h, L: _delay(lam, h, L + 1, 2),
+    ],
+)
+def pair_delay(lam, h, L):
+    return _delay(lam, h, L)
+
+
+@claim(
+    "new:decay-balances",
+    says=r"With weight decay $\kappa$, from any start and for both objectives, "
+    r"$\frac{d}{d\theta}(W_{a+1}^\top W_{a+1}-W_aW_a^\top)=-2\kappa\,(W_{a+1}^\top "
+    r"W_{a+1}-W_aW_a^\top)$.",
+    chapter=f"{CHAPTER}#balance",
+    check=checks.decay_balance_check,
+    mutants=[
+        lambda kappa, gap: -kappa * gap,
+        lambda kappa, gap: 0 * gap,
+        lambda kappa, gap: 2 * kappa * gap,
+        lambda kappa, gap: -2 * kappa * gap.T @ gap,
+    ],
+)
+def imbalance_velocity(kappa, gap):
+    return -2 * kappa * gap
+
+
+@claim(
+    "new:balance-left",
+    says="A decay of the share $s$ of the one that lets an aligned feature grow from scale "
+    r"$c$, $\kappa=s\lambda c^{2L-1}$, has left $(1-s)^{2/(2L-1)}$ of the imbalance when "
+    r"the feature is half learned, as $c\to0$ (JEPA).",
+    chapter=f"{CHAPTER}#balance",
+    check=checks.balance_left_check,
+    mutants=[
+        lambda s, L: (1 - s) ** (mpf(1) / (2 * L - 1)),
+        lambda s, L: mp.exp(-2 * s / (2 * L - 1)),
+        lambda s, L: (1 - s) ** (mpf(2) / (2 * L + 1)),
+        lambda s, L: mpf(1),
+    ],
+)
+def balance_left(s, L):
+    return (1 - s) ** (mpf(2) / (2 * L - 1))
+
+
+@claim(
+    "new:decay-end",
+    says="From independent Gaussian layers with weight decay ($d=3$, $L=2$, commuting) what "
+    "JEPA keeps ends aligned, at the upper rest $w_+$ of chapter 15. (Measured in chapter "
+    "14.)",
+    chapter=f"{CHAPTER}#balance",
+    check=checks.decay_end_check,
+    mutants=[lambda low, high: low, lambda low, high: high / 2, lambda low, high: 1.02 * high],
+)
+def decayed_size(low, high):
+    return high
+
+
+def _edge(lam, rho, L, rates):
+    i, j = rho[:, None], rho
+    return 2 / (lam / rho * rates(i, j, 2 * L + 1)).max()
+
+
+@claim(
+    "new:healing",
+    says=r"Near a rest with all features ($\rho>0$, commuting) every disturbance of the "
+    "layers, balanced or not, dies exponentially towards the $Ld^2$-dimensional manifold "
+    "of rests; gradient descent does so at steps below "
+    r"$2/\max_{ij}\sigma_j^2\frac{\rho_i^{2L+1}+\rho_j^{2L+1}}{\rho_i+\rho_j}$, and "
+    "leaves above. (Proved in chapter 14.)",
+    chapter=f"{CHAPTER}#healing",
+    check=checks.healing_check,
+    mutants=[
+        lambda lam, rho, L: 2 / (lam * rho ** (2 * L - 1)).max(),
+        lambda lam, rho, L: _edge(lam, rho, L, lambda i, j, n: i ** (n - 1) + 0 * j),
+        lambda lam, rho, L: _edge(lam, rho, L + 1, lambda i, j, n: (i**n + j**n) / (i + j)),
+        lambda lam, rho, L: _edge(lam, rho, L, lambda i, j, n: (i**n + j**n) / (i + j)) / 2,
+    ],
+)
+def stable_step(lam, rho, L):
+    return _edge(lam, rho, L, lambda i, j, n: (i**n + j**n) / (i + j))
+
+
+def _next_scale(lam, s, other, t, L, factor=1):
+    c = (other - lam) / (t - s)
+    a = -(other - lam) * (s + t) / (lam * t - other * s)
+    return mp.exp(-mpf(1) / 2) * c**L * (1 + factor * (a - mpf(3) / 2) / (4 * L))
+
+
+@claim(
+    "new:critical-scale-next",
+    says=r"The critical scale's next term: $\epsilon_c=e^{-1/2}c_*^L\big(1+\frac "
+    r"bL+O(L^{-2})\big)$ with $b=\frac{a-3/2}4$, "
+    r"$a=-\frac{(\lambda'-\lambda)(\sigma^2+\sigma'^2)}{\lambda\sigma'^2-\lambda'\sigma^2}$. "
+    "(Derived in chapter 14, with Watson's lemma.)",
+    chapter=f"{CHAPTER}#scale",
+    check=checks.next_scale_check,
+    mutants=[
+        lambda *known: _next_scale(*known, factor=0),
+        lambda *known: _next_scale(*known, factor=-1),
+        lambda lam, s, other, t, L: _next_scale(lam, s, other, t, L) * (1 + mpf(1) / L),
+        lambda lam, s, other, t, L: _next_scale(lam, s, other, t, L + 1),
+    ],
+)
+def next_critical_scale(lam, sigma2, other, noisy, L):
+    return _next_scale(lam, sigma2, other, noisy, L)
+
+
+def _read(power, scale, objective, times, sizes, final, L):
+    lam, rho = rests.read_off(objective, times, sizes, final, L)
+    return lam * scale(L), rho**power
+
+
+@claim(
+    "new:read-off",
+    says=r"From an aligned start $\rho=w_\infty^{3-q}$, and the sizes at two times give "
+    r"$\lambda=\frac{C(w_2)-C(w_1)}{t_2-t_1}$ with the closed form $C$ of the time at "
+    r"$\lambda=1$. A relative error of $w_\infty$ enters $\rho$ times $3-q$: $\frac1L$ "
+    r"(JEPA), $1+\frac1L$ (MAE).",
+    chapter=f"{CHAPTER}#read-off",
+    check=checks.read_off_check,
+    mutants=[
+        lambda *known: _read(2, lambda L: 1, *known),
+        lambda *known: _read(1, lambda L: L + 1, *known),
+        lambda o, t, w, final, L: (
+            rests.read_off(o, t, w, final, L)[0],
+            final ** (1 / L) / 1.0001,
+        ),
+        lambda o, t, w, final, L: _read(1, lambda L: 1, MAE if o is JEPA else JEPA, t, w, final, L),
+    ],
+)
+def read_off(objective, times, sizes, final, L):
+    return rests.read_off(objective, times, sizes, final, L)
