@@ -27,6 +27,8 @@ def common_basis(sigma_xx, sigma_yx, machine):
     """
     scaled = [m / np.abs(m).max() for m in (sigma_xx, symmetric(sigma_yx)) if m.any()]
     scaled = [machine.array(m / np.linalg.norm(m)) for m in scaled]
+    if not scaled:
+        return np.eye(len(sigma_xx))
     best, most = None, -1.0
     for angle in ANGLES:
         parts = zip((np.cos(angle), np.sin(angle)), scaled, strict=False)

@@ -1,71 +1,94 @@
 """lambda_i and rho_i of data: from pairs of views to features, intervals, and how well they fit.
 
-One pass over the pairs collects moments of consecutive groups of rows (`moments`). Their total
-gives the covariances; the groups, resampled, the intervals, which are those of a block bootstrap
-and so allow for correlation between rows that is short against a group.
+One pass over the pairs collects moments of groups of rows (`moments`). Every other group makes one
+half: the directions come from one half, values and intervals (`intervals`) along them from the
+other, so that no value was chosen for being large. Groups are of consecutive rows, so intervals
+allow for correlation between rows that is short against a group; or of clusters.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
-from scipy import stats
 
 from jepabook._support import validate
 from jepabook._support.canonical import pointed
 from jepabook._support.processes import Share
-from jepabook.spectrum import reading
+from jepabook.spectrum import intervals, reading
 from jepabook.spectrum.backend import backend
 from jepabook.spectrum.basis import along, common_basis, symmetric
+from jepabook.spectrum.moments import SMALLEST
 from jepabook.spectrum.sources import source
 
-SMALLEST = 1e-290  # sum of squares whose terms keep their digits
-VARIES = 1e-12  # of the largest: a resampled variance below it is none
+UNITS = 8  # rows or clusters at least, half of them for directions
+FAR = 0.1  # part of the first feature's lam from which on squared means are told of
+CHANCE = 10  # times what squared means are by chance
+TOLD = 2  # standard errors of the share that chance explains
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """Features of paired views, sorted by falling lam; see `estimate`.
+    """Features of paired views; see `estimate`.
 
     Attributes
     ----------
-    count : int
-        Pairs.
+    count, held_out : int
+        Pairs; those of them that `directions` were not chosen by, which gave the values.
     lam, rho, sigma_squared : ndarrays (d,)
-        u' Sigma_yx u, its ratio to u' Sigma_xx u, and the latter, for each direction u. lam may
-        be negative or indistinguishable from 0.
+        u' Sigma_yx u, its ratio to u' Sigma_xx u, and the latter, for each direction u, on the
+        rows held out. lam may be negative or indistinguishable from 0; rho is NaN where those rows
+        of x do not vary.
     directions : ndarray (d, d)
-        Columns u_i, orthonormal, largest entry positive. Of features that are equal in both lam
-        and sigma_squared only the space that they span has a meaning.
+        Columns u_i, orthonormal, largest entry positive, sorted by the lam that the rows have that
+        they were chosen by. Of features that are equal in both lam and sigma_squared only the
+        space that they span has a meaning.
     sigma_xx, sigma_yx : ndarrays (d, d)
-        Covariances of the views about their means.
+        Covariances of the views, of all rows; about 0 where means were not taken off.
+    mean_x, mean_y : ndarrays (d,)
+        Of all rows.
+    centred : bool
+        Whether means were taken off.
+    groups : intervals.Groups
+        Sums along the directions over groups of the rows held out.
     lam_replicates, rho_replicates : ndarrays (replicates, d)
-        Bootstrap replicates along the same directions, their spread widened as Student's
-        distribution demands for so many groups. rho is NaN where what was resampled does not vary.
+        Values as they might be in truth along these directions; NaN where too few groups decide
+        for an interval.
     confidence : float
         Of the intervals.
     explained : float
         Share of the variance of y that the best linear predictor from x explains, corrected for
-        the number of features as the adjusted R^2 is.
+        the number of features as the adjusted R^2 is. All rows.
     misalignment : float
         The part of that which is lost if u_i' y is predicted from u_i' x alone: 0 if and only if
         the best predictor keeps to features. Corrected likewise, so it may fall below 0; but
         directions that miss the population's for want of data cost of the order of d/count. NaN
-        where x explains nothing.
+        where x explains no more than chance would. All rows.
+    cautions : tuple of str
+        What there is in the data that makes intervals, or the question itself, doubtful.
+    swapped : Spectrum or None
+        The same with the halves exchanged: directions from the rows held out, values from the
+        others.
     """
 
     count: int
+    held_out: int
     lam: np.ndarray
     rho: np.ndarray
     sigma_squared: np.ndarray
     directions: np.ndarray
     sigma_xx: np.ndarray
     sigma_yx: np.ndarray
+    mean_x: np.ndarray
+    mean_y: np.ndarray
+    centred: bool
+    groups: intervals.Groups
     lam_replicates: np.ndarray
     rho_replicates: np.ndarray
     confidence: float
     explained: float
     misalignment: float
+    cautions: tuple = ()
+    swapped: object = None
 
     def __len__(self):
         return len(self.lam)
@@ -83,24 +106,34 @@ class Spectrum:
         np.fill_diagonal(mixed, 0.0)
         return float(np.sqrt((mixed**2).sum() / max(1, len(mixed) * (len(mixed) - 1))))
 
+    @property
+    def overlap(self):
+        """How well each direction is known, (d,): its largest squared cosine with one of `swapped`.
+
+        1 if the other half has the same; small for what is not told apart from other features.
+        """
+        if self.swapped is None:
+            raise ValueError("overlap must be asked of a spectrum with swapped, got None")
+        return ((self.directions.T @ self.swapped.directions) ** 2).max(1)
+
     def crosstalk(self):
         """How much a learned feature pulls on one that is not, relative to that one's own pull.
 
-        With C and A the covariances Sigma_yx and Sigma_xx in the basis, entry (i, j) is
-        |C_ij - rho_i A_ij| / lam_j: the ratio of entries (i, j) and (j, j) of MAE's residual
+        With C and A the covariances Sigma_yx and Sigma_xx in the basis, of all rows, entry (i, j)
+        is |C_ij - C_ii / A_ii A_ij| / C_jj: the ratio of entries (i, j), (j, j) of MAE's residual
         Sigma_yx - V W Sigma_xx when feature i is at rest and feature j small. In JEPA's residual
         the ratio is w_i / epsilon times this (chapter 6).
 
         Returns
         -------
         ndarray (d, d)
-            0 on the diagonal; inf in the columns of features with lam_j <= 0.
+            0 on the diagonal; inf in the columns of features with C_jj <= 0.
         """
         u = self.directions
         c, a = u.T @ self.sigma_yx @ u, u.T @ self.sigma_xx @ u
-        relative = np.full_like(c, np.inf)
-        grows = self.lam > 0
-        relative[:, grows] = np.abs(c - self.rho[:, None] * a)[:, grows] / self.lam[grows]
+        relative, lam = np.full_like(c, np.inf), np.diag(c)
+        grows, rho = lam > 0, lam / np.diag(a)
+        relative[:, grows] = np.abs(c - rho[:, None] * a)[:, grows] / lam[grows]
         np.fill_diagonal(relative, 0.0)
         return relative
 
@@ -136,7 +169,9 @@ def estimate(
     x,
     y=None,
     *,
-    groups=16,
+    clusters=None,
+    centred=True,
+    groups=None,
     replicates=1000,
     confidence=0.95,
     seed=0,
@@ -150,13 +185,21 @@ def estimate(
     ----------
     x, y : arrays (n, ...), or paths of ``.npy`` files
         Row i of each is one pair; axes after the first are flattened. Or only x: an iterable of
-        batches (x, y), such as a torch ``DataLoader``.
-    groups : int
-        Consecutive groups of rows that the bootstrap resamples; at least 4, even.
+        batches (x, y), such as a torch ``DataLoader``, or of (x, y, clusters).
+    clusters : array (n,) of integers, or the path of a ``.npy`` file, optional
+        What is independent, where rows are not: rows with the same number, such as augmentations
+        of one image, count as one piece of evidence and stay in one half.
+    centred : bool
+        Whether means are taken off. A network that gets them sees the features of False.
+    groups : int, optional
+        Groups of rows that intervals come from, half of them from either half of the rows; at
+        least 4, even. Consecutive rows make a group, which must be long against the time over
+        which rows hang together. Default: 64, fewer (16 at least) where more would take much
+        memory.
     replicates : int
     confidence : float
     seed : int
-        Of the bootstrap.
+        Of the replicates.
     device : {"auto", "cpu", "cuda"}
         auto: a GPU if torch sees one.
     share : share.Share, optional
@@ -175,65 +218,112 @@ def estimate(
         In one line: views that do not fit each other, numbers that are not finite (with the row),
         constant or dependent features, too few pairs, files that cannot be read.
     """
-    groups = validate.integer("groups", groups, 4, most=10**6)
+    if groups is not None:
+        groups = validate.integer("groups", groups, 4, most=10**6)
+        if groups % 2:
+            raise ValueError(f"groups must be even, got {groups}")
     replicates = validate.integer("replicates", replicates, most=10**7)
-    progress = validate.switch("progress", progress)
-    if groups % 2:
-        raise ValueError(f"groups must be even, got {groups}")
+    progress, centred = validate.switch("progress", progress), validate.flag("centred", centred)
     confidence = validate.number("confidence", confidence, validate.open_unit)
     seed, share = validate.seed(seed), Share() if share is None else share
     validate.instance("share", share, Share)
     machine = backend(device)
-    if share.processes > groups:
+    if groups is not None and share.processes > groups:
         raise ValueError(
             f"groups must be at least {share.processes}, the number of processes, got {groups}"
         )
     with share.agreed():
-        pairs = source(x, y)
+        pairs = source(x, y, clusters)
         if pairs.count is not None:
             _check_rows(pairs.count, pairs.width, pairs.names)
         local = reading.read(pairs, groups, replicates, share, machine, progress)
-    total = reading.total(local, groups, pairs, share, machine)
+    halves, follows = reading.halves(local, pairs, share, machine, centred)
+    total = reading.both(halves, centred)
     factor = _factor(total, pairs.names)
-    freedom = total.count - 1
-    sigma_xx, sigma_yx = total.xx / freedom, total.yx / freedom
+    _check_halves(halves, pairs)
+    freedom = total.count - centred
+    bases = _bases(halves, share, machine)
+    held = reading.projected(local, halves, bases[::-1], share, machine, centred)
+    cautions = _cautions(total, held, follows, pairs, centred)
+    found = None
+    for half in (0, 1):  # values from this one; the second is what is asked for
+        groups = intervals.Groups(*held[half], halves[half].moments.count - centred)
+        directions = bases[1 - half]
+        values = [along(directions, part) / freedom for part in (total.yx, total.xx)]
+        found = Spectrum(
+            total.count,
+            halves[half].moments.count,
+            *groups.values,
+            directions,
+            total.xx / freedom,
+            total.yx / freedom,
+            total.mean_x,
+            total.mean_y,
+            centred,
+            groups,
+            *groups.replicates(replicates, confidence, seed),
+            confidence,
+            *_fit(total, freedom, factor, *values),
+            cautions,
+            found,
+        )
+    return found
+
+
+def _bases(halves, share, machine):
+    """Directions from each half, the same in every process."""
     # every process takes the first one's, for machines may differ where eigenvalues nearly agree
-    first = np.zeros_like(sigma_xx)
+    first = np.zeros((2, *halves[0].moments.xx.shape))
     with share.agreed():
         if share.rank == 0:
-            first = common_basis(sigma_xx, sigma_yx, machine)
-    directions = share.total(first)
-    lam, sigma_squared = along(directions, sigma_yx), along(directions, sigma_xx)
-    parts = reading.projected(local, directions, groups, share, machine)
-    rho = lam / sigma_squared
-    replicas = _bootstrap(parts, replicates, seed)
-    wider = _small_number(len(parts[0]), confidence)
-    lam_replicates, rho_replicates = (
-        found + wider * (replica - found)
-        for found, replica in zip((lam, rho), replicas, strict=True)
-    )
-    explained, misalignment = _fit(total, factor, lam, sigma_squared)
-    return Spectrum(
-        total.count,
-        lam,
-        rho,
-        sigma_squared,
-        directions,
-        sigma_xx,
-        sigma_yx,
-        lam_replicates,
-        rho_replicates,
-        confidence,
-        explained,
-        misalignment,
-    )
+            for basis, half in zip(first, halves, strict=True):
+                basis[:] = common_basis(half.moments.xx, half.moments.yx, machine)
+    return share.total(first)
+
+
+def _check_halves(halves, pairs):
+    """Raise ValueError where too little is independent for two halves."""
+    units = sum(len(np.unique(half.numbers[half.members])) for half in halves)
+    if pairs.clustered and units < UNITS:
+        raise ValueError(
+            f"clusters must fall into {UNITS} groups at least, got {units}: collect pairs that are "
+            "independent of each other"
+        )
+
+
+def _cautions(total, held, follows, pairs, centred):
+    """Sentences on what makes the answer doubtful."""
+    found = []
+    if intervals.heavy(total.energy, 2 * pairs.width):
+        found.append(
+            "one row has a tenth or more of the spread of all squares: tails are so heavy that no "
+            "interval can be trusted, those of lambda least; clip or transform the views"
+        )
+    if follows:
+        found.append(
+            "each group of rows resembles the next one: rows hang together over more than a group, "
+            "and intervals are too narrow; ask for fewer groups, or name what is independent "
+            "(clusters)"
+        )
+    squares, first = total.mean_y @ total.mean_x, held[1][2].sum(0).max() / held[1][0].sum()
+    fewer = pairs.clustered or follows
+    independent = sum(len(part[0]) for part in held) if fewer else total.count
+    by_chance = np.sqrt(np.trace(total.xx) * total.yy.sum()) / total.count / independent
+    if centred and squares > max(FAR * first, CHANCE * by_chance):
+        found.append(
+            f"the squared mean is {squares:.2g}, the first feature's lambda {first:.2g}: a "
+            "network that gets the views with their means learns another first feature; take means "
+            "off there too, or ask without (centred=False, --uncentred)"
+        )
+    return tuple(found)
 
 
 def _check_rows(count, d, names):
     """Raise ValueError where there are too few pairs; as early as their number is known."""
-    if count < d + 2:
+    least = max(d + 2, UNITS)
+    if count < least:
         raise ValueError(
-            f"{names[0]} must have at least {d + 2} rows for {d} features, got {count}: collect "
+            f"{names[0]} must have at least {least} rows for {d} features, got {count}: collect "
             "more pairs, or reduce the features to fewer"
         )
 
@@ -268,45 +358,16 @@ def _factor(total, names):
     return factor
 
 
-def _bootstrap(parts, replicates, seed):
-    """Replicates (replicates, d) of lam and rho: G - 1 of G groups drawn with replacement.
-
-    One draw fewer than there are groups makes the spread of a mean unbiased (Rao and Wu 1988).
-    """
-    counts, mean_x, mean_y, xx, yx = parts
-    drawn = max(1, len(counts) - 1)
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(drawn, np.full(len(counts), 1 / len(counts)), replicates)
-    total = weights @ counts
-
-    def pooled(within, left, right):
-        """Products about the resampled means."""
-        sums = [weights @ (counts * part) for part in (left, right, left * right)]
-        return weights @ within + sums[2] - sums[0] * sums[1] / total
-
-    # about the mean of all, so that a large mean costs no digits
-    mean_x, mean_y = (mean - (counts * mean).sum(0) / counts.sum() for mean in (mean_x, mean_y))
-    xx, yx = pooled(xx, mean_x, mean_x), pooled(yx, mean_y, mean_x)
-    varies = xx > VARIES * xx.max(0)
-    rho = np.divide(yx, xx, out=np.full_like(yx, np.nan), where=varies)
-    return yx / np.maximum(total - 1, 1), rho
-
-
-def _small_number(groups, confidence):
-    """How much wider Student's interval is than the normal one, for this many groups."""
-    tail = (1 + confidence) / 2
-    return stats.t.ppf(tail, groups - 1) / stats.norm.ppf(tail)
-
-
-def _fit(total, factor, lam, sigma_squared):
+def _fit(total, freedom, factor, lam, sigma_squared):
     """The explained share of the variance of y, and the misalignment."""
-    n, d = total.count, len(lam)
+    d = len(lam)
     whitened = scipy.linalg.solve_triangular(factor, total.yx.T, lower=True)
     squares = total.yy.sum()
     by_all = (whitened**2).sum()
-    by_itself = (n - 1) * (lam * (lam / sigma_squared)).sum()
-    variance = squares / (n - 1)
-    by_all = variance - (squares - by_all) / (n - 1 - d)
-    by_itself = variance - (squares - by_itself) / (n - 2)
-    misalignment = 1 - by_itself / by_all if by_all > 0 else np.nan
+    by_itself = freedom * (lam * (lam / sigma_squared)).sum()
+    variance = squares / freedom
+    by_all = variance - (squares - by_all) / (freedom - d)
+    by_itself = variance - (squares - by_itself) / (freedom - 1)
+    told = by_all > TOLD * np.sqrt(2 * d) / total.count * variance
+    misalignment = 1 - by_itself / by_all if told else np.nan
     return float(by_all / variance), float(misalignment)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jepabook._support import files, validate
 from jepabook.spectrum.estimates import Spectrum
-from jepabook.spectrum.prediction import Prediction
+from jepabook.spectrum.prediction import VERDICTS, Prediction
 from jepabook.theory.objectives import JEPA, MAE
 
 FORMAT = 1
@@ -106,7 +106,10 @@ def write(folder, spectrum, prediction, facts):
 
 
 def table(spectrum, prediction):
-    """The features as CSV text: lam and rho with intervals, times and places in the two orders."""
+    """The features as CSV text: lam and rho with intervals, verdicts, times, places, and pulls.
+
+    Columns of `Spectrum` and `Prediction`, under their names; a place of 0 is none.
+    """
     _refuse_others(spectrum, prediction)
     lows_highs = [*spectrum.interval(spectrum.lam_replicates)]
     lows_highs += [*spectrum.interval(spectrum.rho_replicates)]
@@ -119,9 +122,12 @@ def table(spectrum, prediction):
         "rho_low": lows_highs[2],
         "rho_high": lows_highs[3],
         "sigma_squared": spectrum.sigma_squared,
+        "overlap": spectrum.overlap,
     }
     for objective in (JEPA, MAE):
         name = objective.name.lower()
+        columns[f"{name}_learned"] = prediction.learned[objective]
+        columns[f"{name}_growth"] = prediction.growth[objective]
         columns[f"{name}_time"] = prediction.times[objective]
         columns[f"{name}_place"] = prediction.ranks(objective)
         columns[f"{name}_pull"] = prediction.pull[objective]
@@ -145,6 +151,8 @@ def _csv(columns):
 
 
 def _cell(value):
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, (int, np.integer)):
         return int(value)
     return repr(float(value)) if math.isfinite(value) else ""
@@ -153,6 +161,8 @@ def _cell(value):
 def _summary(spectrum, prediction):
     return {
         "pairs": spectrum.count,
+        "held_out": spectrum.held_out,
+        "centred": spectrum.centred,
         "features": len(spectrum),
         "depth": prediction.depth,
         "epsilon": prediction.epsilon,
@@ -161,9 +171,18 @@ def _summary(spectrum, prediction):
         "explained": spectrum.explained,
         "correlation": spectrum.correlation,
         "misalignment": spectrum.misalignment if math.isfinite(spectrum.misalignment) else None,
+        "cautions": list(spectrum.cautions),
+        "learned": {o.name: _counted(prediction.learned[o]) for o in (JEPA, MAE)},
+        "near_start": {o.name: prediction.near(o).tolist() for o in (JEPA, MAE)},
+        "undisturbed": {o.name: prediction.undisturbed(o).tolist() for o in (JEPA, MAE)},
         "order": {o.name: prediction.order(o).tolist() for o in (JEPA, MAE)},
         "disagreements": [vars(pair) for pair in prediction.disagreements],
     }
+
+
+def _counted(verdicts):
+    """How many features each verdict has."""
+    return {verdict: int((verdicts == verdict).sum()) for verdict in VERDICTS}
 
 
 def _refuse_others(spectrum, prediction):
@@ -289,6 +308,8 @@ def _orders(ax, prediction, named):
     for x, objective in enumerate((MAE, JEPA)):
         ax.text(x, 0.2, f"{objective.name}'s order", color=COLOURS[objective], ha="center")
     told = f"coloured: in a pair that {CERTAIN:.0%} of the replicates order differently"
+    if not named.size:
+        ax.text(0.5, 0.9, "of no feature can it be told that it is learned", ha="center")
     ax.text(0.5, last + 1.3, told, ha="center", va="center", fontsize=8, color="0.35")
     ax.set(xlim=(-0.3, 1.3), ylim=(last + 1.8, -0.5))
     ax.axis("off")

@@ -20,9 +20,11 @@ class Pairs:
     ----------
     x, y : arrays (n, ...) or paths
         Row i of each is one pair. Axes after the first are flattened.
+    clusters : array (n,) or path, optional
+        Integers: rows with the same one belong together.
     """
 
-    def __init__(self, x, y):
+    def __init__(self, x, y, clusters=None):
         self.names = _name("x", x), _name("y", y)
         self.x, self.y = (
             _numbers(name, load(view) if isinstance(view, (str, os.PathLike)) else view)
@@ -34,14 +36,20 @@ class Pairs:
                 f"each, got {len(self.x)} and {len(self.y)}"
             )
         self.count, self.width = len(self.x), _width(self.names, self.x, self.y)
+        self.clusters = None if clusters is None else _clusters(clusters, self.count)
+
+    @property
+    def clustered(self):
+        return self.clusters is not None
 
     def blocks(self, start=0, stop=None):
-        """Rows start ... stop - 1 in blocks: the first row's number, x, y."""
+        """Rows start ... stop - 1 in blocks: the first row's number, x, y, clusters or None."""
         stop = self.count if stop is None else stop
         rows = block_rows(self.width)
         for row in range(start, stop, rows):
             rows_here = slice(row, min(stop, row + rows))
-            yield row, _rows(self.x[rows_here]), _rows(self.y[rows_here])
+            labels = self.clusters[rows_here] if self.clustered else None
+            yield row, _rows(self.x[rows_here]), _rows(self.y[rows_here]), labels
 
 
 class Batches:
@@ -49,40 +57,44 @@ class Batches:
 
     Parameters
     ----------
-    batches : iterable of pairs of arrays (n, ...)
+    batches : iterable of pairs of arrays (n, ...), or of triples with clusters, integers (n,)
     """
 
     def __init__(self, batches):
-        self.names, self.count, self.width = ("x", "y"), None, None
+        self.names, self.count, self.width, self.clustered = ("x", "y"), None, None, None
         self.batches = batches
 
     def blocks(self):
         """All rows in blocks as `Pairs.blocks` has them; small batches are put together."""
         waiting, held, row = [], 0, 0
         for number, batch in enumerate(self.batches):
-            x, y = self._views(number, batch)
-            rows = block_rows(self.width)
+            views = self._views(number, batch)
+            rows, count = block_rows(self.width), len(views[0])
             if not waiting:
-                whole = len(x) // rows * rows
+                whole = count // rows * rows
                 for start in range(0, whole, rows):
-                    yield row + start, x[start : start + rows], y[start : start + rows]
-                x, y, row = x[whole:], y[whole:], row + whole
-            if len(x):
-                waiting.append((x.copy(), y.copy()))  # the iterable may use its memory again
-                held += len(x)
+                    yield row + start, *_cut(views, start, start + rows)
+                views, row, count = _cut(views, whole, None), row + whole, count - whole
+            if count:
+                # the iterable may use its memory again
+                waiting.append(tuple(None if view is None else view.copy() for view in views))
+                held += count
             if held >= rows:
-                yield row, *map(np.concatenate, zip(*waiting, strict=True))
+                yield row, *_joined(waiting)
                 waiting, held, row = [], 0, row + held
         if waiting:
-            yield row, *map(np.concatenate, zip(*waiting, strict=True))
+            yield row, *_joined(waiting)
 
     def _views(self, number, batch):
+        """x, y and clusters, or None, of a batch."""
         try:
-            x, y = batch
+            x, y, *labels = batch
+            (labels,) = labels or [None]
         except (TypeError, ValueError):
             kind = type(batch).__name__
             raise ValueError(
-                f"x must yield batches that are pairs (x, y), got {kind} as batch {number}"
+                f"x must yield batches that are pairs (x, y) or triples (x, y, clusters), got "
+                f"{kind} as batch {number}"
             ) from None
         x, y = (
             _rows(_numbers(f"{name} of batch {number}", view))
@@ -96,8 +108,48 @@ class Batches:
         width = _width((f"x of batch {number}", f"y of batch {number}"), x, y)
         if width != (self.width or width):
             raise ValueError(f"batch {number} must have {self.width} features, got {width}")
-        self.width = width
-        return x, y
+        clustered = labels is not None
+        if clustered != (clustered if self.clustered is None else self.clustered):
+            raise ValueError(f"batch {number} must name clusters if and only if batch 0 does")
+        self.width, self.clustered = width, clustered
+        if clustered:
+            labels = _labels(f"clusters of batch {number}", labels, len(x))
+        return x, y, labels
+
+
+def _cut(views, start, stop):
+    return tuple(None if view is None else view[start:stop] for view in views)
+
+
+def _joined(waiting):
+    """Views (x, y, clusters or None) put together."""
+    return tuple(
+        None if parts[0] is None else np.concatenate(parts) for parts in zip(*waiting, strict=True)
+    )
+
+
+def _labels(name, value, count):
+    """Clusters as integers (count,)."""
+    labels = validate.real(name, _plain(value), kinds="iu")
+    if labels.shape != (count,):
+        raise ValueError(
+            f"{name} must be one integer for each of {count} rows, got shape {labels.shape}"
+        )
+    return labels.astype(np.int64)
+
+
+def _clusters(value, count):
+    """Clusters of an array or a file, numbered from 0: integers (count,)."""
+    name = _name("clusters", value)
+    value = load(value) if isinstance(value, (str, os.PathLike)) else value
+    return np.unique(_labels(name, value, count), return_inverse=True)[1].reshape(count)
+
+
+def _plain(value):
+    """A tensor as an array, if it is a plain one."""
+    if validate.is_tensor(value) and validate.is_dense(value):
+        return value.detach().cpu()  # numbers are all that is wanted of what a network made
+    return value
 
 
 def block_rows(width):
@@ -105,12 +157,17 @@ def block_rows(width):
     return min(MOST_ROWS, max(LEAST_ROWS, IN_CACHE // width, width // 4))
 
 
-def source(x, y=None):
+def source(x, y=None, clusters=None):
     """`Pairs` of two arrays or files, or `Batches` of one iterable."""
     if y is not None:
-        return Pairs(x, y)
+        return Pairs(x, y, clusters)
     if isinstance(x, (str, os.PathLike)) or hasattr(x, "shape") or not hasattr(x, "__iter__"):
         raise ValueError(f"y must be given where x is not an iterable of batches, got {_kind(x)}")
+    if clusters is not None:
+        told = validate.one_line(clusters)
+        raise ValueError(
+            f"clusters must be the third part of each batch where x is an iterable, got {told}"
+        )
     return Batches(x)
 
 
@@ -153,9 +210,7 @@ def _kind(value):
 
 def _numbers(name, value):
     """`value` as a NumPy array (n, ...) of numbers, not copied where that can be avoided."""
-    if validate.is_tensor(value) and validate.is_dense(value):
-        value = value.detach().cpu()  # numbers are all that is wanted of what a network made
-    value = validate.real(name, value, kinds="fiub")
+    value = validate.real(name, _plain(value), kinds="fiub")
     if value.ndim < 1 or value.size == 0:
         raise ValueError(f"{name} must have rows and features, got shape {value.shape}")
     return value

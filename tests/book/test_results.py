@@ -11,7 +11,7 @@ import pytest
 
 from jepabook import JEPA, FeatureSpectrum, recorded, same_minibatches
 from jepabook.vision import images, model, runs, train
-from results import assumptions, flicker, sgd, target_network, vision
+from results import assumptions, coverage, flicker, sgd, target_network, vision
 
 # Relative. Records made on a processor of one vendor, and the same beginnings on one of another
 # vendor, there under three kinds of arithmetic, were at most 2.4e-7 apart: float32's last digits.
@@ -99,6 +99,14 @@ def test_the_beginning_under_target_networks_comes_out_as_recorded():
     within = np.isfinite(found) & np.isfinite(due)  # a few fall back later
     assert within.sum() > 0.9 * np.isfinite(found).sum() > 300
     np.testing.assert_allclose(found[within], due[within], rtol=ROUNDING)
+
+
+def test_intervals_hold_the_truth_in_every_cell_as_recorded_and_again_in_the_smallest_views():
+    arrays, _ = recorded.result("coverage")
+    assert (np.abs(arrays["held"] - 0.95) <= 0.02).all() and (arrays["nothing"][:, 2] < 0.1).all()
+    assert (np.abs(arrays["photographs"] - 0.95) < 0.05).all()
+    d, n, share = arrays["nothing"][0]
+    assert coverage.nothing(int(d), int(n), 100) == pytest.approx(share, abs=0.06)
 
 
 @pytest.mark.parametrize("name", ["balance", "batch"])

@@ -18,6 +18,7 @@ from jepabook import JEPA, MAE, spectrum
 from jepabook._support import files
 from jepabook.spectrum import report, sources
 from jepabook.spectrum.__main__ import main
+from jepabook.spectrum.prediction import VERDICTS
 from tests import commands
 from tests.commands import Trap, contents
 from tests.trainings import Death, Killed
@@ -87,6 +88,8 @@ def test_the_report_holds_what_the_functions_return(folder, capsys):
         assert float(row["sigma_squared"]) == found.sigma_squared[i]
         for objective in (JEPA, MAE):
             name, at = objective.name.lower(), predicted.times[objective][i]
+            assert row[f"{name}_learned"] == predicted.learned[objective][i]
+            assert float(row[f"{name}_growth"]) == predicted.growth[objective][i]
             assert row[f"{name}_time"] == (repr(float(at)) if np.isfinite(at) else "")
             assert int(row[f"{name}_place"]) == predicted.ranks(objective)[i]
     assert len(rows) == 6 and rows[5]["jepa_time"] == rows[5]["mae_time"] == ""
@@ -109,7 +112,10 @@ def test_the_report_holds_what_the_functions_return(folder, capsys):
 
     assert "900 pairs, 6 features" in told.out and told.out.endswith("report: report\n")
     order = ", ".join(map(str, predicted.order(JEPA)))
-    assert f"JEPA learns {len(predicted.order(JEPA))} features, in the order {order}\n" in told.out
+    counts = facts["learned"]["JEPA"]
+    assert sum(counts[word] for word in ("sure", "likely")) == len(predicted.order(JEPA))
+    surely = f"JEPA learns {counts['sure']} features surely, {counts['likely']} likely"
+    assert f"{surely}, in the order {order}\n" in told.out
     assert "far from a common basis" not in told.out
 
 
@@ -144,10 +150,13 @@ def test_the_figure_is_drawn_for_one_and_many_features_and_for_none_that_grows(
     facts = strict_json(folder / "report/spectrum.json")
     if sign:
         learned = len(facts["order"]["MAE"])
-        assert abs(learned - (0 if sign < 0 else count)) <= count // 12
-    if sign == 0 and facts["explained"] < 0:
-        assert facts["misalignment"] is None
-        assert "none can be told, for x explains nothing" in capsys.readouterr().out
+        assert count - learned <= max(1, count // 12) if sign > 0 else learned == 0
+    else:
+        assert facts["order"] == {"JEPA": [], "MAE": []} and facts["disagreements"] == []
+        told = capsys.readouterr().out
+        assert told.count("of no feature can it be told that it is learned") == 2
+        if facts["explained"] < 0:
+            assert facts["misalignment"] is None and "x explains no more than chance would" in told
 
 
 def test_numbers_in_the_figure_do_not_cover_each_other_and_one_that_comes_first_has_its():
@@ -612,13 +621,16 @@ def test_the_command_writes_its_report_or_one_line_and_status_2(folder):
     )
 
 
+NUMBERS = {verdict: 1.0 + place for place, verdict in enumerate(VERDICTS)}
+
+
 def numbers(folder):
     """The report's numbers as one array, with its facts."""
     facts = strict_json(folder / "spectrum.json")
     values = [facts["explained"], facts["misalignment"], facts["correlation"]]
     for name in ("features.csv", "generalised.csv"):
         rows = list(csv.reader(io.StringIO((folder / name).read_text(encoding="utf-8"))))[1:]
-        values += [float(cell or "inf") for row in rows for cell in row]
+        values += [NUMBERS.get(cell) or float(cell or "inf") for row in rows for cell in row]
     return np.array(values), facts
 
 

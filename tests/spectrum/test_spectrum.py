@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from jepabook import JEPA, MAE, critical_time, dynamics, spectrum
+from jepabook import JEPA, MAE, FeatureSpectrum, critical_time, dynamics, spectrum
 from jepabook._support import memory as _memory
 from jepabook._support.processes import ElsewhereError, HereError, Share
 from jepabook.spectrum import backend as backends
-from jepabook.spectrum import estimates, moments, prediction, reading, sources
+from jepabook.spectrum import basis, estimates, intervals, moments, prediction, reading, sources
 from jepabook.spectrum.moments import Groups
+from results import coverage as recording
 
 CPU = backends.backend("cpu")
 EPS = np.finfo(float).eps
@@ -30,6 +31,11 @@ EPS = np.finfo(float).eps
 
 def estimate(*args, **kwargs):
     return spectrum.estimate(*args, **({"device": "cpu", "replicates": 50} | kwargs))
+
+
+def estimate_of_twins(x, y):
+    """Of rows each of which is there twice: one in either half."""
+    return estimate(*(np.repeat(view, 2, axis=0) for view in (x, y)), groups=4 * len(x))
 
 
 def rotation(d, seed):
@@ -179,7 +185,7 @@ def test_memory_does_not_grow_with_the_number_of_rows():
 
     peaks = []
     estimate(stream(10))
-    for batches in (150, 900):
+    for batches in (300, 1200):
         tracemalloc.start()
         found = estimate(stream(batches))
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -272,11 +278,10 @@ def test_batches_of_any_sizes_are_read_once_and_give_the_same(monkeypatch, sizes
 
 def test_blocks_from_batches_are_short_and_number_their_rows():
     blocks = list(sources.Batches(batches([5, 5000, 1])).blocks())
-    assert [row for row, _, _ in blocks] == np.cumsum([0] + [len(x) for _, x, _ in blocks])[
-        :-1
-    ].tolist()
+    rows = [row for row, *_ in blocks]
+    assert rows == np.cumsum([0] + [len(x) for _, x, *_ in blocks])[:-1].tolist()
     big = np.zeros((50_000, 64))
-    assert max(len(x) for _, x, _ in sources.Batches([(big, big)]).blocks()) <= 1024
+    assert max(len(x) for _, x, *_ in sources.Batches([(big, big)]).blocks()) <= 1024
 
 
 def test_batches_in_memory_that_is_used_again_give_the_same():
@@ -293,7 +298,8 @@ def test_batches_in_memory_that_is_used_again_give_the_same():
 def test_a_data_loader_gives_the_same():
     data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y, dtype=torch.float32))
     same(estimate(torch.utils.data.DataLoader(data, 33)), WHOLE)
-    same(estimate(torch.utils.data.DataLoader(data, 33, shuffle=True)), WHOLE)
+    shuffled = estimate(torch.utils.data.DataLoader(data, 33, shuffle=True))  # other halves
+    np.testing.assert_allclose(shuffled.sigma_yx, WHOLE.sigma_yx, rtol=1e-10)
 
 
 def test_inputs_are_not_changed_and_may_be_read_only():
@@ -351,7 +357,7 @@ def by_threads(processes, *args, **kwargs):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 4, 16])
-@pytest.mark.parametrize("rows", [700, 11])
+@pytest.mark.parametrize("rows", [700, 21])
 def test_any_number_of_processes_gives_the_same_and_meets_in_one_large_sum(processes, rows):
     x, y = X[:rows], Y[:rows]
     results, shapes = by_threads(processes, x, y)
@@ -361,16 +367,18 @@ def test_any_number_of_processes_gives_the_same_and_meets_in_one_large_sum(proce
         np.testing.assert_allclose(found.rho_replicates, right.rho_replicates, rtol=1e-9)
         np.testing.assert_array_equal(found.directions, results[0].directions)
     d = x.shape[1]
-    large = [shape for shape in shapes if shape not in ((processes, 1), (processes, 3))]
-    assert large[0] == (2 * d * d + d + processes * 16 * (1 + 2 * d),)
-    assert large[1:] == [(d, d), (processes, 16, 1 + 4 * d)]
+    large = [shape for shape in shapes if len(shape) != 2]
+    assert large[0] == (2 * (2 * d * d + d) + processes * 64 * (5 + 2 * d),)
+    assert large[1:] == [(2, d, d), (processes, 64, 2 * d)]
 
 
 def test_processes_that_read_iterables_of_their_own_together_give_the_same():
     parts = np.array_split(X, 3), np.array_split(Y, 3)
     results, _ = by_threads(3, lambda rank: iter([(parts[0][rank], parts[1][rank])]))
-    for found in results:
-        same(found, WHOLE)
+    for found in results:  # from other halves
+        same(found, results[0])
+        np.testing.assert_allclose(found.sigma_yx, WHOLE.sigma_yx, rtol=1e-10)
+        np.testing.assert_allclose(found.explained, WHOLE.explained, rtol=1e-10)
 
 
 def test_a_bad_row_in_one_share_stops_all_processes_and_one_of_them_names_it():
@@ -420,7 +428,7 @@ def test_more_processes_than_groups_are_refused():
 def test_what_would_not_fit_in_memory_is_refused_before_it_is_asked_for(monkeypatch):
     """Of arrays before the first block, of batches at the first; with what is needed and free."""
     x = np.random.default_rng(0).standard_normal((300, 60))
-    need = 8 * 60**2 * (2 * 16 + reading.MATRICES)  # the matrices alone
+    need = 8 * 60**2 * (2 * 64 + reading.MATRICES)  # the matrices alone
     rows = []
     add = moments.Sums.add
     monkeypatch.setattr(
@@ -472,9 +480,10 @@ def random_covariances(d, seed, commuting):
 @given(st.integers(1, 9), st.integers(0, 2**31))
 def test_commuting_covariances_are_diagonalised_to_rounding(d, seed):
     sigma_xx, sigma_yx = random_covariances(d, seed, commuting=True)
-    found = estimate(*pairs_with(sigma_xx, sigma_yx))
-    np.testing.assert_allclose(found.sigma_xx, sigma_xx, atol=1e-12)
-    np.testing.assert_allclose(found.sigma_yx, sigma_yx, atol=1e-12)
+    found = estimate_of_twins(*pairs_with(sigma_xx, sigma_yx))
+    once = 119 / 118  # of 60 rows
+    np.testing.assert_allclose(once * found.sigma_xx, sigma_xx, atol=1e-12)
+    np.testing.assert_allclose(once * found.sigma_yx, sigma_yx, atol=1e-12)
     u = found.directions
     np.testing.assert_allclose(u.T @ u, np.eye(d), atol=1e-12)
     np.testing.assert_allclose(u.T @ sigma_xx @ u, np.diag(found.sigma_squared), atol=1e-9)
@@ -501,7 +510,7 @@ def test_directions_diagonalise_both_covariances_also_where_eigenvalues_are_equa
 ):
     basis = rotation(4, 3)
     sigma_xx, sigma_yx = (basis * values @ basis.T for values in (sigma_squared, lam))
-    found = estimate(*pairs_with(sigma_xx, sigma_yx))
+    found = estimate_of_twins(*pairs_with(sigma_xx, sigma_yx))
     for matrix in (sigma_xx, sigma_yx):
         mixed = found.directions.T @ matrix @ found.directions
         np.testing.assert_allclose(mixed, np.diag(np.diag(mixed)), atol=1e-9)
@@ -515,8 +524,8 @@ def test_noise_mixes_features_no_more_than_about_their_number_over_that_of_pairs
     d, n = 30, 3000
     lam, rho = np.geomspace(2, 0.05, d), np.random.default_rng(1).uniform(0.1, 1, d)
     found = estimate(*diagonal_pairs(n, lam, rho, basis=rotation(d, 2)))
-    assert abs(found.misalignment) < d / n
-    assert found.correlation < 1.2 * n**-0.5
+    assert abs(found.misalignment) < 2 * d / n
+    assert found.correlation < 1.4 * n**-0.5
 
 
 def adjusted(y, predictors):
@@ -577,13 +586,13 @@ def test_crosstalk_is_mae_s_residual_between_a_feature_at_rest_and_a_small_one()
     found = estimate(*pairs_with(*random_covariances(4, 8, commuting=False)))
     c, a = (found.directions.T @ m @ found.directions for m in (found.sigma_yx, found.sigma_xx))
     crosstalk = found.crosstalk()
-    assert (np.diag(crosstalk) == 0).all() and (found.lam < 0).any()
+    assert (np.diag(crosstalk) == 0).all() and (np.diag(c) < 0).any()
     for i, j in permutations(range(4), 2):
-        if found.lam[j] <= 0:
+        if c[j, j] <= 0:
             assert crosstalk[i, j] == np.inf
             continue
         learned = np.zeros(4)
-        learned[i] = found.rho[i]
+        learned[i] = c[i, i] / a[i, i]
         residual = c - np.diag(learned) @ a
         assert abs(residual[i, i]) < 1e-12
         assert crosstalk[i, j] == pytest.approx(abs(residual[i, j]) / residual[j, j], rel=1e-9)
@@ -596,21 +605,189 @@ LAM, RHO = np.array([1.5, 0.6, 0.2]), np.array([0.5, 0.9, 0.3])
 
 
 def coverage(draw, repeats, **kwargs):
-    """Shares of intervals, 95 %, that hold the true lam and rho."""
-    held = np.zeros((2, 3))
+    """Shares of intervals, 95 %, that hold the true lam and rho along the directions found."""
+    shares = []
     for repeat in range(repeats):
         found = estimate(*draw(repeat), replicates=200, **kwargs)
-        for k, (replicates, truth) in enumerate(
-            ((found.lam_replicates, LAM), (found.rho_replicates, RHO))
-        ):
-            low, high = found.interval(replicates)
-            held[k] += (low <= truth) & (truth <= high)
-    return held / repeats
+        shares += [
+            recording.held(one, np.diag(LAM / RHO), np.diag(LAM))[:2]
+            for one in (found, found.swapped)
+        ]
+    return np.mean(shares, axis=0)
 
 
-def test_intervals_of_independent_pairs_hold_the_truth_as_often_as_they_say():
-    found = coverage(lambda seed: diagonal_pairs(600, LAM, RHO, seed), 250)
-    assert ((found > 0.90) & (found < 0.99)).all() and 0.92 < found.mean() < 0.975, found
+@pytest.mark.parametrize(("d", "n", "repeats"), [(4, 16, 200), (16, 64, 40), (64, 256, 8)])
+def test_intervals_hold_the_truth_along_directions_found_as_often_as_they_say(d, n, repeats):
+    """Of lam, rho and differences of lam, in the hardest cells of the grid that is recorded."""
+    assert (np.abs(recording.cell(d, n, repeats) - 0.95) < 0.025).all()
+
+
+def test_values_on_the_rows_that_chose_the_directions_would_not_hold_it():
+    """What the halves are for: with directions from all rows, 64 features, 2000 pairs."""
+    truth = FeatureSpectrum(np.linspace(1, 0.6, 64), np.linspace(0.5, 0.9, 64))
+    x, y = truth.sample(2000, 0, noise=0.3)
+    found = estimate(x, y)
+    all_rows = basis.common_basis(found.sigma_xx, found.sigma_yx, CPU)
+    px, py = ((view - view.mean(0)) @ all_rows for view in (x, y))
+    groups = intervals.Groups(np.ones((2000, 1)), px**2, px * py, 1999)
+    again = replace(found, directions=all_rows, groups=groups)
+    lam, rho = groups.replicates(300, 0.95, 0)
+    again = replace(again, lam_replicates=lam, rho_replicates=rho)
+    xx, yx = truth.covariances()
+    assert recording.held(again, xx, yx)[0] < 0.7 < 0.9 < recording.held(found, xx, yx)[0]
+
+
+def test_of_independent_views_nothing_is_told_but_for_the_share_that_the_confidence_leaves():
+    assert recording.nothing(16, 200, 50) <= 0.1
+    found = estimate(*np.random.default_rng(0).standard_normal((2, 2000, 64)))
+    for one in (found, found.swapped):
+        predicted = spectrum.predict(one, 2, 0.001)
+        assert all(len(predicted.order(o)) == 0 for o in (JEPA, MAE))
+        assert predicted.disagreements == () and found.cautions == ()
+        assert set(predicted.learned[JEPA]) <= {"cannot be told", "likely not", "surely not"}
+    assert (found.overlap < 0.5).all()
+
+
+def test_values_and_directions_come_from_different_rows():
+    """A change of the rows held out changes no direction, one of the others no sum of values."""
+    x, y = X.astype(float), Y.astype(float)
+    blocks = np.arange(700) // moments.rows_of_a_group(6, 64, 700) % 2
+    one, other = y.copy(), y.copy()
+    one[blocks == 1] += x[blocks == 1] ** 2
+    other[blocks == 0] += x[blocks == 0] ** 2
+    np.testing.assert_array_equal(estimate(x, one).directions, WHOLE.directions)
+    other, change = estimate(x, other), estimate(x, one)
+    assert (change.lam != WHOLE.lam).all() and (other.directions != WHOLE.directions).any()
+    np.testing.assert_array_equal(other.swapped.directions, WHOLE.swapped.directions)
+    assert WHOLE.held_out + WHOLE.swapped.held_out == 700
+    np.testing.assert_allclose(
+        WHOLE.overlap, ((WHOLE.directions.T @ WHOLE.swapped.directions) ** 2).max(1)
+    )
+
+
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.3])
+def test_step_up_and_step_down_are_those_of_their_definitions(level):
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 5, 9):
+        for values in rng.uniform(0, 0.2, (40, count)) * rng.uniform(0, 1, (40, 1)):
+            ordered = np.sort(values)
+            steps = [k for k in range(count) if ordered[k] > level / (count - k)]
+            first = ordered[steps[0]] if steps else np.inf
+            np.testing.assert_array_equal(intervals.holm(values, level), values < first)
+            ks = [k for k in range(count) if ordered[k] <= level * (k + 1) / count]
+            last = ordered[ks[-1]] if ks else -1.0
+            np.testing.assert_array_equal(intervals.discovered(values, level), values <= last)
+
+
+def test_evidence_is_what_a_regression_says_of_rows_that_are_groups():
+    """Far from the threshold to digits that matter, and at it even."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 1))
+    y = 0.5 * x + rng.standard_normal((400, 1))
+    groups = intervals.Groups(np.ones((400, 1)), x * x, x * y, 400)
+    rho = groups.values[1][0]
+    at_most, at_least = groups.evidence(rho)
+    assert at_most == at_least == 0.5
+    below, above = groups.evidence(rho - 0.1)
+    assert below + above == pytest.approx(1)
+    error = np.sqrt(((y - rho * x) ** 2).sum() / 399 / (x**2).sum())
+    assert stats.t.isf(below, groups.degrees) * error == pytest.approx(0.1, rel=0.15)
+    ends = np.quantile(groups.replicates(10_000, 0.9, 0)[1], [0.05, 0.95])
+    for end, side in zip(ends, (0, 1), strict=True):
+        assert groups.evidence(end)[side] == pytest.approx(0.05, abs=0.01)
+
+
+def test_clusters_make_intervals_hold_that_rows_alone_do_not():
+    """Shuffled augmentations, of 100 images 20 each."""
+    assert abs(recording.clusters(100, 20, 25) - 0.95).max() < 0.04
+    assert recording.clusters(100, 20, 6, named=False).max() < 0.8
+
+
+def test_clusters_give_the_same_from_arrays_files_batches_and_processes(tmp_path):
+    labels = np.random.default_rng(0).permutation(700) // 10
+    right = estimate(X, Y, clusters=labels)
+    np.save(tmp_path / "labels.npy", labels)
+    stream = [(X[i : i + 90], Y[i : i + 90], labels[i : i + 90]) for i in range(0, 700, 90)]
+    order = np.random.default_rng(1).permutation(700)
+    same(estimate(X, Y, clusters=tmp_path / "labels.npy"), right)
+    same(estimate(X, Y, clusters=torch.tensor(5 * labels - 99)), right)  # names mean nothing
+    same(estimate(stream), right)
+    same(estimate(X[order], Y[order], clusters=labels[order]), right)
+    for processes in (2, 3):
+        for found in by_threads(processes, X, Y, clusters=labels)[0]:
+            same(found, right)
+        parts = [iter(stream[rank::processes]) for rank in range(processes)]
+        for found in by_threads(processes, lambda rank, parts=parts: parts[rank])[0]:
+            same(found, right)  # though clusters are torn between processes
+    counts = right.groups.counts.sum() + right.swapped.groups.counts.sum()
+    assert counts == 700 and (right.groups.counts % 10 == 0).all()
+
+
+def test_without_means_taken_off_covariances_are_about_0():
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((900, 3)) + np.array([3.0, 0.0, -1.0])
+    y = x / 2 + rng.standard_normal((900, 3))
+    found = estimate(x, y, centred=False)
+    np.testing.assert_allclose(found.sigma_xx, x.T @ x / 900, rtol=1e-12)
+    np.testing.assert_allclose(found.sigma_yx, y.T @ x / 900, rtol=1e-12)
+    np.testing.assert_allclose(found.mean_x, x.mean(0), rtol=1e-12)
+    for one in (found, found.swapped):
+        low, high = one.interval(one.rho_replicates)
+        assert (low < 0.53).all() and (high > 0.47).all()
+    assert found.directions[0, 0] > 0.9 and found.lam[0] > 4.5
+    for other in by_threads(3, x, y, centred=False)[0]:
+        same(other, found)
+
+
+def rows_that_follow(memory, n=4000):
+    rng = np.random.default_rng(3)
+    rows = scipy.signal.lfilter([1], [1, -np.exp(-1 / memory)], rng.standard_normal((n, 8)), axis=0)
+    return rows[:, :4], rows[:, :4] + rows[:, 4:]
+
+
+def drawn(kind, *parameters, shape=(2000, 8)):
+    rng = np.random.default_rng(4)
+    x, noise = (getattr(rng, kind)(*parameters, size=shape) for _ in range(2))
+    return x, x + noise
+
+
+@pytest.mark.parametrize(
+    ("views", "told"),
+    [
+        (drawn("standard_t", 2.5), "tails"),
+        (drawn("standard_t", 2.1, shape=(4000, 2)), "tails"),
+        (drawn("standard_cauchy"), "tails"),
+        (drawn("standard_normal"), ""),
+        (drawn("standard_normal", shape=(60, 2)), ""),
+        (drawn("laplace"), ""),
+        (drawn("standard_exponential"), "means"),
+        (drawn("uniform", -1, 1), ""),
+        (drawn("uniform", 0, 1), "means"),
+        (rows_that_follow(150), "hang together"),
+        (rows_that_follow(5), ""),
+        ([view + 0.02 for view in drawn("standard_normal")], ""),
+    ],
+)
+def test_cautions_are_given_for_what_makes_the_answer_doubtful_and_for_nothing_else(views, told):
+    told_of = estimate(*views).cautions
+    assert len(told_of) == bool(told) and all(told in caution for caution in told_of), told_of
+
+
+def test_rows_named_as_belonging_together_and_means_kept_raise_no_caution():
+    assert estimate(*rows_that_follow(150), clusters=np.arange(4000) // 200).cautions == ()
+    assert estimate(*drawn("uniform", 0, 1), centred=False).cautions == ()
+
+
+def test_a_start_near_the_size_that_counts_as_learned_is_told():
+    """A small change of epsilon moves the last feature of JEPA to the first place."""
+    found = some_spectrum([1, 0.9, 0.8, 0.02], [0.95, 0.9, 0.85, 0.3])
+    before, after = (spectrum.predict(found, 2, epsilon) for epsilon in (0.04, 0.0449))
+    assert before.order(JEPA)[-1] == after.order(JEPA)[0] == 3
+    for predicted in (before, after):
+        assert predicted.near(JEPA).tolist() == [3] and predicted.near(MAE).tolist() == []
+        assert predicted.undisturbed(JEPA).tolist() == [0, 1, 2]
+    size = 0.5 * 0.3**2
+    assert before.growth[JEPA][3] == pytest.approx(size / 0.04)
 
 
 def correlated_pairs(seed, n=4800, memory=0.9):
@@ -624,28 +801,14 @@ def correlated_pairs(seed, n=4800, memory=0.9):
 
 
 def test_intervals_allow_for_correlation_between_rows_that_is_short_against_a_group():
-    found = coverage(correlated_pairs, 150)
-    assert found.min() > 0.86 and 0.90 < found.mean() < 0.99, found
+    found = coverage(correlated_pairs, 50)
+    assert found.min() > 0.9, found
 
     def shuffled(seed):
         order = np.random.default_rng(seed).permutation(4800)
         return tuple(view[order] for view in correlated_pairs(seed))
 
-    assert coverage(shuffled, 60).mean() < 0.7
-
-
-@pytest.mark.parametrize("count", [4, 9, 16])
-def test_the_spread_of_the_bootstrap_is_unbiased_for_any_number_of_groups(count):
-    """A mean's: lam is one of products about a mean that is known, as within is all there is."""
-    rng = np.random.default_rng(0)
-    within = rng.standard_normal((count, 1))
-    nothing, rows = np.zeros((count, 1)), np.full((count, 1), 1000.0)
-    parts = rows, nothing, nothing, np.ones((count, 1)), 1000 * within
-    lam, _ = estimates._bootstrap(parts, 200_000, 0)
-    right = within.std(ddof=1) / np.sqrt(count)
-    assert lam.std() == pytest.approx(right, rel=0.01)
-    wider = estimates._small_number(count, 0.9)
-    assert wider == pytest.approx(stats.t.ppf(0.95, count - 1) / stats.norm.ppf(0.95))
+    assert coverage(shuffled, 20).mean() < 0.75
 
 
 def test_intervals_widen_with_confidence_and_repeat_with_the_seed():
@@ -659,16 +822,18 @@ def test_intervals_widen_with_confidence_and_repeat_with_the_seed():
     np.testing.assert_array_equal(other.lam, narrow.lam)
 
 
-def test_a_feature_that_varies_in_one_row_only_has_no_interval_for_rho_but_warns_of_nothing():
+def test_a_feature_that_varies_in_one_row_only_has_no_interval_but_warns_of_nothing():
     x, y = np.zeros((400, 1)), np.arange(400.0)[:, None]
     x[377] = 20
     found = estimate(x, y)
-    assert np.isnan(found.interval(found.rho_replicates)).all()
-    assert np.isfinite(found.interval(found.lam_replicates)).all()
-    assert spectrum.predict(found, 2, 1e-3).order(JEPA).tolist() == [0]
+    for one in (found, found.swapped):
+        assert np.isnan(one.interval(one.rho_replicates)).all()
+        predicted = spectrum.predict(one, 2, 1e-3)
+        assert predicted.order(JEPA).tolist() == []
+        assert predicted.learned[JEPA].tolist() == ["cannot be told"]
 
 
-@pytest.mark.parametrize("n", [3, 4, 5, 9, 15, 17, 31, 33])
+@pytest.mark.parametrize("n", [8, 9, 15, 17, 31, 33, 65, 129])
 @pytest.mark.parametrize("stream", [False, True])
 def test_few_pairs_are_enough_if_they_exceed_the_features_by_two(n, stream):
     d = min(n - 2, 6)
@@ -677,7 +842,7 @@ def test_few_pairs_are_enough_if_they_exceed_the_features_by_two(n, stream):
     right = np.cov(x, y, rowvar=False)
     np.testing.assert_allclose(found.sigma_xx, right[:d, :d], rtol=1e-12)
     np.testing.assert_allclose(found.sigma_yx, right[d:, :d], rtol=1e-11)
-    assert found.lam_replicates.shape == (50, d) and np.isfinite(found.lam_replicates).all()
+    assert found.lam_replicates.shape == (50, d) and found.held_out in (n // 2, n // 2 - 1)
     spectrum.predict(found, 3, 1e-3)
 
 
@@ -685,14 +850,16 @@ def test_few_pairs_are_enough_if_they_exceed_the_features_by_two(n, stream):
 
 
 def some_spectrum(lam, rho, spread=0.0, seed=0, replicates=40):
-    """Diagonal, sorted as given."""
+    """Diagonal, sorted as given; told apart from nothing if there is no spread."""
     lam, rho = np.asarray(lam, float), np.asarray(rho, float)
     rng, d = np.random.default_rng(seed), len(lam)
     lams, rhos = (v * (1 + spread * rng.standard_normal((replicates, d))) for v in (lam, rho))
-    sigma_squared = lam / rho
+    variance, sums = lam / rho, np.ones((30, 1))
+    groups = intervals.Groups(sums, sums * variance, sums * lam, 30)
+    nothing = np.zeros(d)
     return spectrum.Spectrum(
-        99, lam, rho, sigma_squared, np.eye(d), np.diag(sigma_squared), np.diag(lam), lams, rhos,
-        0.95, 0.5, 0.0,
+        60, 30, lam, rho, variance, np.eye(d), np.diag(variance), np.diag(lam), nothing, nothing,
+        True, groups, lams, rhos, 0.95, 0.5, 0.0,
     )  # fmt: skip
 
 
@@ -805,6 +972,9 @@ def test_pull_is_the_largest_crosstalk_from_features_that_grow_before():
                     scale = size / 1e-3 if objective is JEPA else 1.0
                     earlier.append(scale * crosstalk[i, j])
             assert pull[j] == pytest.approx(max(earlier), rel=1e-12)
+        order = predicted.order(objective)
+        weak = [j for j in order if pull[j] < 0.1 and j not in predicted.near(objective)]
+        assert predicted.undisturbed(objective).tolist() == weak
 
 
 @pytest.mark.parametrize("scale", [1e-60, 1e60])
@@ -826,6 +996,7 @@ def broken(value, row=13, column=2):
 
 CONSTANT = X * [1.0, 0.0, 1.0, 0.0, 1.0, 1.0] + 0.1
 LARGE = broken(np.resize([-9e149, 9e149], 700), slice(None))
+BATCHES = "x must yield batches that are pairs (x, y) or triples (x, y, clusters)"
 DEPENDENT = np.column_stack([X[:, :5], X[:, :5] @ [1.0, -2.0, 0.5, 0.0, 0.0]])
 
 
@@ -860,12 +1031,14 @@ DEPENDENT = np.column_stack([X[:, :5], X[:, :5] @ [1.0, -2.0, 0.5, 0.0, 0.0]])
         (3, None, "y must be given where x is not an iterable of batches, got int()"),
         ("x.npy", None, "y must be given where x is not an iterable of batches, got str()"),
         ([], None, "x must yield at least one batch, got none"),
-        ([X], None, "x must yield batches that are pairs (x, y), got ndarray as batch 0"),
-        ([(X, Y), 3], None, "x must yield batches that are pairs (x, y), got int as batch 1"),
+        ([X], None, f"{BATCHES}, got ndarray as batch 0"),
+        ([(X, Y), 3], None, f"{BATCHES}, got int as batch 1"),
         ([(X, Y), (X, Y[1:])], None, "x and y of batch 1 must have the same number of rows, got"),
         ([(X, Y[:, 1:])], None, "x of batch 0 and y of batch 0 must have as many features as"),
         ([(X, Y), (X[:, 1:], Y[:, 1:])], None, "batch 1 must have 6 features, got 5"),
         ([(X, Y), (X[:0], Y[:0])], None, "x of batch 1 must have rows and features, got shape"),
+        ([(X, Y, X)], None, "clusters of batch 0 must be one integer for each of 700 rows, got"),
+        ([(X, Y), (X, Y, X[:, 0])], None, "batch 1 must name clusters if and only if batch 0"),
         ([{"x": X, "y": Y}], None, "x of batch 0 must be real numbers, got "),
         ([(X, Y)] * 3 + [(X, broken(np.nan))], None, "y must be finite and below 1e+150, got nan "
          "in row 2113, feature 2: "),
@@ -881,6 +1054,10 @@ def test_bad_views_are_refused_in_one_line_that_says_what_and_where(x, y, start)
 @pytest.mark.parametrize(
     ("change", "start"),
     [
+        ({"clusters": [1, 2]}, "clusters must be one integer for each of 700 rows, got shape (2,)"),
+        ({"clusters": np.ones(700)}, "clusters must be real numbers, got an array of float64"),
+        ({"clusters": np.ones(700, int)}, "clusters must fall into 8 groups at least, got 1: "),
+        ({"centred": 1}, "centred must be True or False, got 1"),
         ({"groups": 3}, "groups must be an integer >= 4, got 3"),
         ({"groups": 7}, "groups must be even, got 7"),
         ({"groups": 8.0}, "groups must be an integer >= 4, got 8.0"),
