@@ -17,27 +17,34 @@ def along(directions, matrix):
     return ((matrix @ directions) * directions).sum(0)
 
 
-def common_basis(sigma_xx, sigma_yx, machine):
+def common_basis(sigma_xx, sigma_yx, machine, angles=ANGLES):
     """The orthonormal basis that comes nearest to diagonalising both covariances.
 
     The eigenvectors of a generic combination of two commuting matrices diagonalise both, also
-    where one of them has equal eigenvalues. The best of four such bases is turned until it mixes
-    no features that differ in either matrix, though noise mixed them in the combination. Sorted
-    by falling u' Sigma_yx u.
+    where one of them has equal eigenvalues. The best of such bases, one for each of `angles`, is
+    turned until it mixes no features that differ in either matrix, though noise mixed them in the
+    combination.
+
+    Returns
+    -------
+    directions : ndarray (d, d)
+        Sorted by falling u' Sigma_yx u.
+    angle : float
+        Of the best combination.
     """
     scaled = [m / np.abs(m).max() for m in (sigma_xx, symmetric(sigma_yx)) if m.any()]
     scaled = [machine.array(m / np.linalg.norm(m)) for m in scaled]
     if not scaled:
-        return np.eye(len(sigma_xx))
-    best, most = None, -1.0
-    for angle in ANGLES:
+        return np.eye(len(sigma_xx)), angles[0]
+    best, chosen, most = None, None, -1.0
+    for angle in angles:
         parts = zip((np.cos(angle), np.sin(angle)), scaled, strict=False)
         basis = machine.eigenvectors(sum(weight * m for weight, m in parts))
         diagonal = sum(float((along(basis, m) ** 2).sum()) for m in scaled)
         if diagonal > most:
-            best, most = basis, diagonal
+            best, chosen, most = basis, angle, diagonal
     best = machine.numpy(_turned(best, scaled, machine))
-    return pointed(best[:, np.argsort(-along(best, sigma_yx), kind="stable")])
+    return pointed(best[:, np.argsort(-along(best, sigma_yx), kind="stable")]), chosen
 
 
 def _turned(basis, matrices, machine):

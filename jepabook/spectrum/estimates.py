@@ -276,8 +276,10 @@ def _bases(halves, share, machine):
     first = np.zeros((2, *halves[0].moments.xx.shape))
     with share.agreed():
         if share.rank == 0:
-            for basis, half in zip(first, halves, strict=True):
-                basis[:] = common_basis(half.moments.xx, half.moments.yx, machine)
+            here, other = (half.moments for half in halves)
+            first[0], angle = common_basis(here.xx, here.yx, machine)
+            # the best combination is a matter of the population, and eigenvectors are what it costs
+            first[1], _ = common_basis(other.xx, other.yx, machine, (angle,))
     return share.total(first)
 
 

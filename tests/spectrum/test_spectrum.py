@@ -627,7 +627,7 @@ def test_values_on_the_rows_that_chose_the_directions_would_not_hold_it():
     truth = FeatureSpectrum(np.linspace(1, 0.6, 64), np.linspace(0.5, 0.9, 64))
     x, y = truth.sample(2000, 0, noise=0.3)
     found = estimate(x, y)
-    all_rows = basis.common_basis(found.sigma_xx, found.sigma_yx, CPU)
+    all_rows, _ = basis.common_basis(found.sigma_xx, found.sigma_yx, CPU)
     px, py = ((view - view.mean(0)) @ all_rows for view in (x, y))
     groups = intervals.Groups(np.ones((2000, 1)), px**2, px * py, 1999)
     again = replace(found, directions=all_rows, groups=groups)
