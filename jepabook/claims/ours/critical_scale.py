@@ -227,7 +227,7 @@ def inversion_range_check(statement):
     _, rho = figure_2_families()["rho varies, lambda = 1"]
     for ratio in (1.05, 1.1, 1.2, 1.24, 1.27, 1.5, 2.0, 3.0):
         spectrum = FeatureSpectrum(np.geomspace(1, ratio, rho.size), rho[::-1])
-        if (order(half_times(JEPA, spectrum, 5), spectrum.rho) == -1) != statement(ratio):
+        if (order(half_times(JEPA, spectrum, 5), spectrum.rho) == 1) != statement(ratio):
             return False
     return True
 

@@ -24,8 +24,8 @@ def spread(times):
 
 
 def order(times, along):
-    """Kendall's tau: -1 if larger values of `along` are learned strictly earlier."""
-    return round(kendalltau(times, along).statistic, 12)
+    """Kendall's tau: 1 if larger values of `along` are learned strictly earlier."""
+    return round(kendalltau(-times, along).statistic, 12)
 
 
 @decided_by("E")
@@ -57,16 +57,16 @@ def figure_2_check(statement):
     check=figure_2_check,
     mutants=[
         lambda name: {"rho varies, lambda = 1": (-1, -1)}.get(name, figure_2(name)),
-        lambda name: {"rho varies, lambda = 1": (None, -1)}.get(name, figure_2(name)),
-        lambda name: {"lambda up, rho down": (-1, -1)}.get(name, figure_2(name)),
-        lambda name: {"lambda varies, rho = 1": (-1, 1)}.get(name, figure_2(name)),
+        lambda name: {"rho varies, lambda = 1": (None, 1)}.get(name, figure_2(name)),
+        lambda name: {"lambda up, rho down": (1, 1)}.get(name, figure_2(name)),
+        lambda name: {"lambda varies, rho = 1": (1, -1)}.get(name, figure_2(name)),
     ],
 )
 def figure_2(name):
     return {
-        "lambda varies, rho = 1": (-1, -1),
-        "rho varies, lambda = 1": (-1, None),
-        "lambda up, rho down": (1, -1),
+        "lambda varies, rho = 1": (1, 1),
+        "rho varies, lambda = 1": (1, None),
+        "lambda up, rho down": (-1, 1),
     }[name]
 
 
