@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from jepabook._support.command import Parser
@@ -77,12 +78,13 @@ def rounds() -> dict[str, list[str]]:
     }
 
 
-def run(jobs: int) -> list[stages.Outcome]:
-    """All rounds, whatever fails."""
+def run(named: Iterable[str], jobs: int) -> Iterator[stages.Outcome]:
+    """The rounds of these names, whatever fails."""
     python = ["env", "--chdir=/book", "python3", "-I", "tools/surroundings.py"]
     inside(*python, "-c", "from tools.notebooks import find_fonts; find_fonts()", check=True)
-    outcomes = []
     for number, (name, arguments) in enumerate(rounds().items()):
+        if name not in named:
+            continue
         report = f"_build/{number}.xml"
         pytest = [
             *"-m pytest -q -p no:cacheprovider --dist=loadscope -n".split(),
@@ -92,8 +94,7 @@ def run(jobs: int) -> list[stages.Outcome]:
         started = time.monotonic()
         done = inside(*python, *pytest, *arguments)
         stage = stages.Stage(name, (), SYSTEM / "book" / report)
-        outcomes.append(stages.judged(stage, done.returncode, time.monotonic() - started))
-    return outcomes
+        yield stages.judged(stage, done.returncode, time.monotonic() - started)
 
 
 def main() -> int:
@@ -102,6 +103,7 @@ def main() -> int:
     )
     parser.add_argument("--uv", default="uv", help="the command uv")
     parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)
+    parser.add_argument("--only", action="append", choices=rounds(), help="one of the rounds")
     options = parser.parse_args()
     try:
         prepare(options.uv)
@@ -110,16 +112,20 @@ def main() -> int:
         print(f"python -m tools.aarch64: error: {error}", file=sys.stderr)
         return 1
     machine, python, numpy, scipy = about.stdout.split()
-    outcomes = run(options.jobs)
-    commit = provenance.commit_of(ROOT)
+    commit, outcomes = provenance.commit_of(ROOT), []
     facts = {
         "device": f"{machine}, emulated by QEMU, with Debian {SUITE}",
         "versions": {"Python": python, "NumPy": numpy, "SciPy": scipy},
         "date": measured.today(),
         "commit": commit.hash if commit else None,
     }
-    record = {one.name: asdict(one) | facts for one in outcomes}
-    measured.write_whole(ROOT / status.AARCH64, record)
+    for outcome in run(options.only or rounds(), options.jobs):
+        # after each: the next one takes an hour
+        outcomes.append(outcome)
+        known = {name: measured.read(ROOT / status.AARCH64).get(name) for name in rounds()}
+        known[outcome.name] = asdict(outcome) | facts
+        kept = {name: entry for name, entry in known.items() if entry}
+        measured.write_whole(ROOT / status.AARCH64, kept)
     print(f"\n{stages.table(outcomes)}\nwrote {status.AARCH64.as_posix()}")
     return int(any(outcome.verdict != stages.PASSED for outcome in outcomes))
 

@@ -1,5 +1,7 @@
 """What `make aarch64` runs on an emulated processor, and how its outcome is told."""
 
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -23,6 +25,26 @@ def test_every_chapter_that_is_named_runs():
     chapters, _ = aarch64.rounds().values()
     named = [path for path in chapters if path.startswith("notebooks/")]
     assert [path[len("notebooks/") :][:2] for path in named] == list(aarch64.CHAPTERS)
+
+
+def test_each_outcome_is_kept_when_it_is_there_and_others_stay(tmp_path, monkeypatch):
+    names = list(aarch64.rounds())
+    monkeypatch.setattr(sys, "argv", ["aarch64"])
+    monkeypatch.setattr(status, "AARCH64", tmp_path / "aarch64.json")
+    monkeypatch.setattr(aarch64, "prepare", lambda uv: None)
+    told = subprocess.CompletedProcess([], 0, "aarch64 3.11.2 2.0 1.0\n")
+    monkeypatch.setattr(aarch64, "inside", lambda *command, **options: told)
+
+    def run(named, jobs):
+        yield stages.Outcome(names[1], stages.PASSED, 3, 0, 0, 1.0)
+        raise KeyboardInterrupt
+
+    measured.write_whole(status.AARCH64, {name: {"passed": 1} for name in (names[0], "gone")})
+    monkeypatch.setattr(aarch64, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        aarch64.main()
+    kept = measured.read(status.AARCH64)
+    assert [kept[name]["passed"] for name in kept] == [1, 3] and list(kept) == names
 
 
 def test_the_outcome_is_on_the_page(tmp_path):
