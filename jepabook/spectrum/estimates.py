@@ -310,7 +310,8 @@ def _cautions(total, held, follows, pairs, centred):
     squares, first = total.mean_y @ total.mean_x, held[1][2].sum(0).max() / held[1][0].sum()
     fewer = pairs.clustered or follows
     independent = sum(len(part[0]) for part in held) if fewer else total.count
-    by_chance = np.sqrt(np.trace(total.xx) * total.yy.sum()) / total.count / independent
+    spreads = np.sqrt(np.trace(total.xx)) * np.sqrt(total.yy.sum())
+    by_chance = spreads / total.count / independent
     if centred and squares > max(FAR * first, CHANCE * by_chance):
         found.append(
             f"the squared mean is {squares:.2g}, the first feature's lambda {first:.2g}: a "

@@ -256,7 +256,7 @@ def _plane(ax, spectrum, learned, named):
             ax.plot(*at, marker, color=colour, markersize=4, label=label)
     if grows.any():
         # an interval may reach below 0, which has no place on this axis
-        ax.set_xlim(lam.min() / 2, 2 * max(lam.max(), np.nanmax(lam_ends)))
+        ax.set_xlim(lam.min() / 2, 2 * np.max(lam_ends, initial=lam.max(), where=lam_ends > 0))
         ax.legend(fontsize=8)
     if not grows.all():
         ax.set_title(rf"{(~grows).sum()} with $\lambda \leq 0$ not shown", fontsize=8)

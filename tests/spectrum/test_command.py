@@ -159,6 +159,16 @@ def test_the_figure_is_drawn_for_one_and_many_features_and_for_none_that_grows(
             assert facts["misalignment"] is None and "x explains no more than chance would" in told
 
 
+def test_few_groups_leave_no_interval_and_nothing_to_tell_but_a_report(folder, capsys):
+    np.save("x.npy", X[:68])
+    np.save("y.npy", Y[:68])
+    assert run("--groups", "4") == 0  # of 32, 32 and 4 rows
+    text = (folder / "report/features.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {row["lam_low"] for row in rows} == {""}
+    assert "JEPA: of no feature can it be told that it is learned" in capsys.readouterr().out
+
+
 def test_numbers_in_the_figure_do_not_cover_each_other_and_one_that_comes_first_has_its():
     rng = np.random.default_rng(3)
     x = rng.standard_normal((400, 30))

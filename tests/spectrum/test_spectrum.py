@@ -773,6 +773,20 @@ def test_cautions_are_given_for_what_makes_the_answer_doubtful_and_for_nothing_e
     assert len(told_of) == bool(told) and all(told in caution for caution in told_of), told_of
 
 
+@pytest.mark.parametrize("scale", [1e-130, 1e70])
+def test_cautions_do_not_depend_on_a_common_scale(scale):
+    for kind, *parameters in (("standard_normal",), ("uniform", 0, 1), ("standard_t", 2.1)):
+        views = drawn(kind, *parameters)
+        told = [
+            [
+                caution.split()[:3]
+                for caution in estimate(factor * views[0], factor * views[1]).cautions
+            ]
+            for factor in (1.0, scale)
+        ]
+        assert told[0] == told[1] and bool(told[0]) == (kind != "standard_normal")
+
+
 def test_rows_named_as_belonging_together_and_means_kept_raise_no_caution():
     assert estimate(*rows_that_follow(150), clusters=np.arange(4000) // 200).cautions == ()
     assert estimate(*drawn("uniform", 0, 1), centred=False).cautions == ()
