@@ -252,7 +252,11 @@ def check(page):
 
 
 def words_of(page):
-    return page.locator("#explorer-words p").all_inner_texts()
+    lines = page.locator("#explorer-words p").all_inner_texts()
+    assert not any(
+        re.search("[^\\S\\u00a0]=|=[^\\S\\u00a0]", line) for line in lines
+    )  # kept together
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def told_order(page, objective):

@@ -161,7 +161,7 @@ def runners(page, objective):
 
 
 def words(page):
-    return page.locator("[data-part=words]").inner_text()
+    return page.locator("[data-part=words]").inner_text().replace("\u00a0", " ")
 
 
 def spectrum(noise):
@@ -295,7 +295,7 @@ def pair(page):
 def check_plane(page):
     """Boundaries, order and region are the package's, for the settings shown. Returns these."""
     depth, eps, x, y = pair(page)
-    text = page.locator("#live-plane [data-part=words]").inner_text()
+    text = words(page)
     known = page.locator("#live-plane data").evaluate_all(
         "all => all.map(one => [one.dataset.objective, Number(one.value)])"
     )

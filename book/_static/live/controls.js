@@ -170,6 +170,7 @@ const controls = (() => {
     const values = address.parse("").values;
     const message = root.querySelector(".live-message");
     const said = root.querySelector(".live-hidden[role=status]");
+    const words = root.querySelector(".live-words");
     const say = (text) => (message.textContent = text);
 
     function changed(active) {
@@ -203,10 +204,20 @@ const controls = (() => {
       changed,
       save: () => address.save(values),
       saveSoon: () => address.saveSoon(values),
-      // A screen reader hears a text when the sliders have come to rest.
-      announce(text) {
+      // Say in words what is seen: lines, each a text or a list of texts and elements, one of them
+      // strong. A screen reader hears them when the sliders have come to rest. No line breaks beside a
+      // sign of equality.
+      tell(lines, strong, aloud = true) {
+        const kept = (one) => (typeof one === "string" ? one.replaceAll(" = ", "\u00a0=\u00a0") : one);
+        const made = lines.map((line) => plot.element("p", [line].flat().map(kept)));
+        const all = made.map((one, i) => {
+          if (i !== strong) return one;
+          return plot.element("p", plot.element("strong", [...one.childNodes]));
+        });
+        words.replaceChildren(...all);
+        if (!aloud) return;
         clearTimeout(resting);
-        resting = setTimeout(() => (said.textContent = text), 600);
+        resting = setTimeout(() => (said.textContent = all.map((one) => one.textContent).join(" ")), 600);
       },
       connect: (control, setting, get, set) => connect(control, setting, { get, set, changed, refuse: say }),
       // a slider and a field for each of the named settings, found by data-name

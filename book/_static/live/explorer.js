@@ -130,11 +130,8 @@
   }
 
   function write({ told, verdict }) {
-    const lines = [...told, verdict].filter(Boolean);
-    find("words").replaceChildren(
-      ...lines.map((line) => element("p", line === verdict ? element("strong", line) : line)),
-    );
-    picture.announce(lines.join(" "));
+    const lines = told.filter(Boolean);
+    picture.tell(verdict ? [...lines, verdict] : lines, verdict ? lines.length : undefined);
   }
 
   // --- drawing -----------------------------------------------------------------------------------

@@ -175,8 +175,7 @@
       return `${objective.name} learns the ${sorted.map(({ name }) => name).join(", then the ")}${never}.`;
     });
     const slow = courses.learned(times[0])[0]?.name === "slow noise" ? ["Slow noise is predictable, and JEPA does not know it from an image."] : [];
-    part("words").replaceChildren(...[...told, ...slow].map((line) => element("p", line)));
-    picture.announce([...told, ...slow].join(" "));
+    picture.tell([...told, ...slow]);
   }
 
   // --- running ------------------------------------------------------------------------------------------

@@ -111,9 +111,7 @@
       const rest = Number.isNaN(ratio) ? "; the other does not" : ["; their times are as ", datum(ratio, objective.name), " to 1"];
       return [`Under ${objective.name} the ${first} feature is the first to grow by half`, ...[rest].flat(), "."];
     });
-    const lines = [element("p", [...known, "."]), ...told.map((line) => element("p", line))];
-    part("words").replaceChildren(...lines);
-    picture.announce(lines.map((line) => line.textContent).join(" "));
+    picture.tell([[...known, "."], ...told]);
   }
 
   part("again").addEventListener("click", () => {

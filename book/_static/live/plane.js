@@ -20,7 +20,7 @@
   const root = document.getElementById("live-plane");
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const picture = controls.picture(root, SETTINGS, "L=5&eps=0.01&x=0.6&y=1.2", render);
-  const { state, announce } = picture;
+  const { state } = picture;
 
   const gain = () => state.eps ** (1 / state.L);
   // NaN where a feature starts above its final size, negative where one starts beyond half of it
@@ -181,13 +181,8 @@
     ];
     const ties = edges.flatMap((edge, i) => [i ? " and " : "", ...value(edge)]);
     const start = `One layer starts at ${shown(gain(), 3)}.`;
-    const lines = [
-      element("p", element("strong", region())),
-      element("p", OBJECTIVES.map(told).join(" ")),
-      element("p", ties.length ? ["At this ρ′/ρ the two tie at λ′/λ = ", ...ties, `. ${start}`] : start),
-    ];
-    part("words").replaceChildren(...lines);
-    announce(lines.map((line) => line.textContent).join(" "));
+    const tied = ties.length ? ["At this ρ′/ρ the two tie at λ′/λ = ", ...ties, `. ${start}`] : start;
+    picture.tell([region(), OBJECTIVES.map(told).join(" "), tied], 0);
     part("plane").setAttribute("aria-label", `The plane of ρ′/ρ and λ′/λ at L = ${state.L}, ε = ${shown(state.eps)}. ${region()}`);
   }
 

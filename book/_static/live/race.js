@@ -20,7 +20,7 @@
   const root = document.getElementById("live-race");
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const picture = controls.picture(root, SETTINGS, "noise=0.8&eps=0.01&at=0&bet=none", render);
-  const { state, announce } = picture;
+  const { state } = picture;
 
   // --- the race ------------------------------------------------------------------------------------
 
@@ -180,12 +180,11 @@
 
   function write() {
     const lines = told();
-    part("words").replaceChildren(...lines.map((line, i) => plot.element("p", i ? line : plot.element("strong", line))));
+    picture.tell(lines, 0);
     part("why").dataset.told = decided() ? "yes" : "no";
     OBJECTIVES.forEach((objective) =>
       part(objective.name).setAttribute("aria-label", `${objective.name}: share of the final size over training time. ${decided() ? lines[0] : ""}`),
     );
-    announce(lines.join(" "));
   }
 
   // --- controls ------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@
     "f=1:1,1.2:0.6&L=3&c=0.3&start=aligned&n=0&eta=0.05&tau=off&kappa=0&seed=0&show=curves",
     render,
   );
-  const { state, say, changed, announce } = picture;
+  const { state, say, changed } = picture;
 
   // --- the networks ----------------------------------------------------------------------------------
 
@@ -212,13 +212,11 @@
     const head = told.length ? "The theory does not apply as it stands:" : "All that the theory assumes is given, but that its steps are infinitely small: the curves lie on the dotted lines.";
     const results = runs.map(outcome).filter(Boolean);
     const short = runs.filter(({ short }) => short).map(({ objective }) => objective.name);
-    part("words").replaceChildren(
-      plot.element("p", plot.element("strong", [head, told.length ? ` ${told.join(" ")}` : ""].join(""))),
-      ...results.map((line) => plot.element("p", line)),
-      ...(short.length ? [plot.element("p", `${numbers.listed(short)} would need more than ${shown(MOST_STEPS)} steps to the end: a larger start or step is faster.`)] : []),
-    );
+    const cut = short.length
+      ? [`${numbers.listed(short)} would need more than ${shown(MOST_STEPS)} steps to the end: a larger start or step is faster.`]
+      : [];
+    picture.tell([[head, ...told].join(" "), ...results, ...cut], 0, runs.every(finished));
     part("progress").textContent = runs.map((run) => `${run.objective.name}: step ${shown(run.done, 9)} of ${shown(run.steps, 9)}`).join(" · ");
-    if (runs.every(finished)) announce([head, ...told, ...results].join(" "));
   }
 
   // --- running ---------------------------------------------------------------------------------------
