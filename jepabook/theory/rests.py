@@ -18,6 +18,8 @@ from jepabook.theory.matrix_flow import _fitting, encoder
 from jepabook.theory.objectives import JEPA
 
 _INVARIANT = 1e-8  # how far rows may leave their span under B, relative to B
+_CONDITION = 1e8  # of B on these rows
+_ORTHOGONAL = 1e-6  # how far the decoder's frames may be off
 
 
 def final_encoder(objective, sigma_xx, sigma_yx, depth, tolerance=1e-13):
@@ -88,7 +90,7 @@ def rest(sigma_xx, sigma_yx, depth, rows, seed):
     Raises
     ------
     ValueError
-        Names the argument, its value and what is allowed.
+        Names the argument, its value and what is allowed: B's condition on the rows is below 1e8.
     """
     depth = validate.depth(depth)
     sigma_xx, sigma_yx = validate.squares(sigma_xx=sigma_xx, sigma_yx=sigma_yx)
@@ -97,18 +99,28 @@ def rest(sigma_xx, sigma_yx, depth, rows, seed):
     generator = validate.generator(seed)
     if not 1 <= len(rows) <= width or np.linalg.matrix_rank(rows) < len(rows):
         raise ValueError(f"rows must be linearly independent, got shape {rows.shape}")
-    regression = np.linalg.solve(sigma_xx, sigma_yx.T).T
+    validate.positive_definite("sigma_xx", sigma_xx)
+    with np.errstate(over="ignore"):
+        regression = np.linalg.solve(sigma_xx, sigma_yx.T).T
+    fits = np.isfinite(regression)
+    validate.where("sigma_yx", sigma_yx, fits, "must be small enough for B to fit in float64")
     rows = np.linalg.qr(rows.T)[0].T
     inside = rows @ regression @ rows.T
     left = np.abs(rows @ regression - inside @ rows).max()
-    if left > _INVARIANT * np.abs(regression).max():
+    if not left <= _INVARIANT * np.abs(regression).max():
         raise ValueError(f"rows must span a left-invariant subspace, got rows that leave by {left}")
+    if not np.linalg.cond(inside) < _CONDITION:
+        raise ValueError(f"rows must be such that B is invertible on them, got {inside.tolist()}")
     _, scales, turn = np.linalg.svd(final_encoder(JEPA, np.eye(len(rows)), inside, depth))
     scales = scales ** (1 / depth)
     inside = turn @ inside @ turn.T
     frames = ortho_group.rvs(width, size=depth, random_state=generator).reshape(-1, width, width)
     places = [(turn @ rows).T, *frames[:, :, : len(rows)]]
-    places.append(places[-1] @ (scales[:, None] ** depth * inside / scales ** (depth + 1)))
+    turned = scales[:, None] ** depth * inside / scales ** (depth + 1)
+    off = np.abs(turned @ turned.T - np.eye(len(turned))).max()
+    if not off < _ORTHOGONAL:
+        raise ValueError(f"depth must be small enough for the sizes to be resolved, got {depth}")
+    places.append(places[-1] @ turned)
     return np.stack([after * scales @ before.T for before, after in pairwise(places)])
 
 
@@ -171,10 +183,13 @@ def commuting_rates(lam, rho, kept, depth):
     kept = np.isin(np.arange(len(lam)), validate.integers("kept", kept, least=0, most=len(lam) - 1))
     place, here, powers = rho[:, None], kept[:, None], np.arange(2 * depth + 1)
     # (x^n + y^n) / (x + y) for odd n, which is a polynomial
-    terms = (-1.0) ** powers * place[..., None] ** (2 * depth - powers) * rho[:, None] ** powers
-    invades = np.abs(place) ** (2 * depth - 1) * (np.sign(place) * rho - np.abs(place))
-    empty = np.where(kept, -(rho ** (2 * depth)), 0.0)
-    return lam / rho * np.where(here, np.where(kept, -terms.sum(-1), invades), empty)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        terms = (-1.0) ** powers * place[..., None] ** (2 * depth - powers) * rho[:, None] ** powers
+        invades = np.abs(place) ** (2 * depth - 1) * (np.sign(place) * rho - np.abs(place))
+        empty = np.where(kept, -(rho ** (2 * depth)), 0.0)
+        rates = lam / rho * np.where(here, np.where(kept, -terms.sum(-1), invades), empty)
+    validate.where("rho", rho, np.isfinite(rates).all(0), "must be small enough for rates to fit")
+    return rates
 
 
 def delay(lam, distance, depth):

@@ -73,3 +73,21 @@ def test_delay_grows_with_depth_as_the_line_comes_near_nothing():
     )
     with pytest.raises(ValueError, match="distance must be large enough"):
         rests.delay(1.0, 1e-200, 3)
+
+
+@pytest.mark.parametrize(
+    "xx, yx, rows, name",
+    [
+        (np.eye(2), np.diag([1.0, 0.0]), [[0.0, 1.0]], "rows must be such that B is invertible"),
+        (np.eye(2), np.diag([1.0, 1e-12]), np.eye(2), "rows must be such that B is invertible"),
+        (np.diag([1.0, -1.0]), np.eye(2), np.eye(2), "sigma_xx must be positive definite"),
+    ],
+)
+def test_what_has_no_rest_is_refused(xx, yx, rows, name):
+    with pytest.raises(ValueError, match=name):
+        rests.rest(xx, yx, 1, rows, 0)
+
+
+def test_rates_that_leave_float64_are_refused():
+    with pytest.raises(ValueError, match="rho must be small enough for rates to fit, got 1e"):
+        rests.commuting_rates([1.0, 1.0], [1e200, 1.0], [0], 3)

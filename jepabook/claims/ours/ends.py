@@ -223,7 +223,7 @@ def pair_delay(lam, h, L):
     says=r"With weight decay $\kappa$, from any start and for both objectives, "
     r"$\frac{d}{d\theta}(W_{a+1}^\top W_{a+1}-W_aW_a^\top)=-2\kappa\,(W_{a+1}^\top "
     r"W_{a+1}-W_aW_a^\top)$.",
-    chapter=f"{CHAPTER}#balance",
+    chapter=f"{CHAPTER}#decay-balance",
     check=checks.decay_balance_check,
     mutants=[
         lambda kappa, gap: -kappa * gap,
@@ -241,7 +241,7 @@ def imbalance_velocity(kappa, gap):
     says="A decay of the share $s$ of the one that lets an aligned feature grow from scale "
     r"$c$, $\kappa=s\lambda c^{2L-1}$, has left $(1-s)^{2/(2L-1)}$ of the imbalance when "
     r"the feature is half learned, as $c\to0$ (JEPA).",
-    chapter=f"{CHAPTER}#balance",
+    chapter=f"{CHAPTER}#decay-balance",
     check=checks.balance_left_check,
     mutants=[
         lambda s, L: (1 - s) ** (mpf(1) / (2 * L - 1)),
@@ -259,7 +259,7 @@ def balance_left(s, L):
     says="From independent Gaussian layers with weight decay ($d=3$, $L=2$, commuting) what "
     "JEPA keeps ends aligned, at the upper rest $w_+$ of chapter 15. (Measured in chapter "
     "14.)",
-    chapter=f"{CHAPTER}#balance",
+    chapter=f"{CHAPTER}#decay-balance",
     check=checks.decay_end_check,
     mutants=[lambda low, high: low, lambda low, high: high / 2, lambda low, high: 1.02 * high],
 )
@@ -304,7 +304,7 @@ def _next_scale(lam, s, other, t, L, factor=1):
     r"bL+O(L^{-2})\big)$ with $b=\frac{a-3/2}4$, "
     r"$a=-\frac{(\lambda'-\lambda)(\sigma^2+\sigma'^2)}{\lambda\sigma'^2-\lambda'\sigma^2}$. "
     "(Derived in chapter 14, with Watson's lemma.)",
-    chapter=f"{CHAPTER}#scale",
+    chapter=f"{CHAPTER}#next-scale",
     check=checks.next_scale_check,
     mutants=[
         lambda *known: _next_scale(*known, factor=0),
