@@ -70,6 +70,9 @@ def rounds() -> dict[str, list[str]]:
         f"chapters {', '.join(str(int(name)) for name in CHAPTERS)}": [
             "--nbval",
             "--nbval-current-env",
+            # what takes seconds elsewhere takes minutes here
+            "--nbval-kernel-startup-timeout=1200",
+            "--nbval-cell-timeout=20000",
             *(f"notebooks/{name}" for name in chapters),
         ],
         "tests of the theory": [
