@@ -11,6 +11,7 @@ like any other.
 
 import re
 
+from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
 CODE = re.compile(r"(``.*?``|`[^`]*`)")
@@ -42,8 +43,9 @@ def plain_formulas(app, what, name, obj, options, lines) -> None:
 
 
 def plain_code(contnode):
-    """The name without the marks of a link."""
-    contnode["classes"] = []
+    """The name without the marks of a link; bare text, as in a signature, has none."""
+    if isinstance(contnode, nodes.Element):
+        contnode["classes"] = []
     return contnode
 
 
