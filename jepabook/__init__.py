@@ -21,6 +21,7 @@ _HOMES = {
         "dynamics",
         "feature_spectrum",
         "lerch",
+        "loss_curves",
         "matrix_flow",
         "noncommuting",
         "objectives",

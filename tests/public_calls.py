@@ -174,6 +174,16 @@ def theory():
             gain=0.2,
             rate=0.4,
         ),
+        "loss_curves.split": SIGMAS
+        | {"objective": JEPA, "encoder": EYE, "decoder": EYE, "sigma_yy": 2 * EYE},
+        "loss_curves.feature_loss": made(
+            "objective", "lam", "rho", "depth", w=0.5, variance_y=2.0, target=0.4
+        ),
+        "loss_curves.turning_correlation": {"depth": 2},
+        "loss_curves.turning_sizes": made("lam", "rho", "depth", variance_y=2.0),
+        "loss_curves.curve": made("objective", "lam", "rho", "depth", "epsilon")
+        | {"t": [0.0, 1.0], "variance_y": 2.0, "weight_decay": 0.01}
+        | {"target_rate": 0.5, "teacher": 0.1},
         "weight_decay.critical_decay": made("objective", "lam", "rho", "depth"),
         "weight_decay.fixed_points": made("objective", "lam", "rho", "depth", weight_decay=0.01),
         "weight_decay.greatest_decay": START,
@@ -227,6 +237,20 @@ def experiments(folder):
             same_minibatches.DecoderPath(*np.ones((3, 1, 1)), np.ones((1, 1, 2))),
             {"spectrum": TWO},
         ),
+        "same_minibatches.follow_loss": {
+            "spectrum": TWO,
+            "objectives": [JEPA],
+            "runs": 1,
+            "stretches": 2,
+            "seed": 0,
+            "target_rate": [0.3],
+            "weight_decay": [0.01],
+            "steps": 2,
+            "depth": 1,
+            "gain": 0.5,
+            "rate": 0.01,
+            "batch": 4,
+        },
         "same_minibatches.follow_decoder": {
             "spectrum": TWO,
             "runs": 1,

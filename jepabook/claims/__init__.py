@@ -38,6 +38,7 @@ MODULES = (
     "ours.weight_decay",
     "paper.figures_1_5",
     "ours.stochastic_gradients",
+    "ours.training_curve",
     "ours.assumptions",
     "paper.c1_random_masks",
     "ours.masked_features",

@@ -36,6 +36,8 @@ class History:
         The first step at which a run's network or its gradient was not finite, or -1.
     weights : tensor (L + M, R, d, d)
         The weights at the end.
+    target_weights : tensor (L, R, d, d) or None
+        The target networks' at the end; None where no run has one.
     seconds : float
         Wall time, over all calls that a checkpoint has joined.
     """
@@ -44,6 +46,7 @@ class History:
     sizes: np.ndarray
     diverged_at: np.ndarray
     weights: torch.Tensor
+    target_weights: torch.Tensor | None
     seconds: float
 
 
@@ -156,7 +159,8 @@ def train(
             _broken(_layers.partial_products(layers)[-1]) & (diverged_at < 0), steps
         )
     seconds = time.perf_counter() - begun
-    return History(record_at, sizes.cpu().numpy(), diverged_at.cpu().numpy(), live, seconds)
+    slow = target if networks.has_target else None
+    return History(record_at, sizes.cpu().numpy(), diverged_at.cpu().numpy(), live, slow, seconds)
 
 
 def flow(
@@ -241,7 +245,8 @@ def flow(
             bar.update()
     never = np.full(weights.shape[1], -1)
     seconds = time.perf_counter() - begun
-    return History(times, torch.stack(sizes).cpu().numpy(), never, state[:layers], seconds)
+    live, slow = state[:layers], state[layers:] if networks.has_target else None
+    return History(times, torch.stack(sizes).cpu().numpy(), never, live, slow, seconds)
 
 
 def _broken(matrices):

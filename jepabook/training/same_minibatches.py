@@ -218,3 +218,136 @@ def follow_decoder(spectrum, runs, stretches, seed, steps=50, depth=5, gain=3**-
         growth.append(np.log(history.sizes[1] / history.sizes[0]) / (steps * rate))
     ends = np.array(told)
     return DecoderPath(*np.moveaxis((ends[1:] + ends[:-1]) / 2, 1, 0), np.array(growth))
+
+
+@dataclass(frozen=True, eq=False)
+class LossPath:
+    """The loss of networks along their training, at the population, in its two parts.
+
+    Attributes
+    ----------
+    steps : ndarray (n,)
+    gap, floor, variance : ndarrays (n, kinds, runs)
+        What a better linear predictor could take off the loss, what none can, and the variance of
+        the target, E |T y|^2; see `loss_curves.split`.
+    """
+
+    steps: np.ndarray
+    gap: np.ndarray
+    floor: np.ndarray
+    variance: np.ndarray
+
+    @property
+    def loss(self):
+        """The loss of eq. (5), (n, kinds, runs)."""
+        return self.gap + self.floor
+
+    @property
+    def unexplained(self):
+        """Twice the loss over the target's variance, (n, kinds, runs)."""
+        return 2 * self.loss / self.variance
+
+
+def follow_loss(
+    spectrum,
+    objectives,
+    runs,
+    stretches,
+    seed,
+    target_rate=np.inf,
+    weight_decay=0.0,
+    steps=50,
+    depth=4,
+    gain=3**-0.5,
+    rate=0.03,
+    batch=200,
+):
+    """Follow the loss by SGD from Gaussian weights, all kinds on the very same minibatches (ours).
+
+    The views are alike in law, as in `train_both`.
+
+    Parameters
+    ----------
+    spectrum : FeatureSpectrum
+        d features with rho <= 1.
+    objectives : sequence of Objective
+        One for each kind of training.
+    runs, stretches, steps : int
+        Independent repetitions; stretches to be told apart; steps in each.
+    seed : int
+        Of everything random.
+    target_rate, weight_decay : float or sequence of float
+        One for each kind, as in `linear_net.settings`.
+    depth, gain, rate, batch
+        As in `train_both`.
+
+    Returns
+    -------
+    LossPath
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and what is allowed; the rate where a run diverges.
+    """
+    validate.instance("spectrum", spectrum, FeatureSpectrum)
+    validate.where("rho", spectrum.rho, spectrum.rho <= 1, "must be at most 1")
+    kinds = validate.objectives(objectives)
+    if not kinds:
+        raise ValueError("objectives must not be empty, got none")
+    runs, depth = validate.integer("runs", runs), validate.depth(depth)
+    rate = validate.number("rate", rate, validate.positive)
+    stretches = validate.integer("stretches", stretches, most=10**6)
+    steps = validate.integer("steps", steps, most=validate.MOST_STEPS // stretches)
+    start, stream = (
+        int(state) for state in np.random.SeedSequence(validate.seed(seed)).generate_state(2)
+    )
+    weights = linear_net.initial_weights(
+        "gaussian", runs, depth, len(spectrum), gain, start, dtype=torch.float64
+    ).repeat(1, len(kinds), 1, 1)
+
+    def for_each(name, value):
+        value = validate.array(name, value)
+        if value.shape not in ((), (len(kinds),)):
+            raise ValueError(f"{name} must be one number or {len(kinds)}, got shape {value.shape}")
+        return np.repeat(np.broadcast_to(value, len(kinds)), runs)
+
+    settings = linear_net.settings(
+        [objective for objective in kinds for _ in range(runs)],
+        weights,
+        rate,
+        weight_decay=for_each("weight_decay", weight_decay),
+        target_rate=for_each("target_rate", target_rate),
+    )
+    sigma_xx, sigma_yx = spectrum.covariances()
+    many = (np.stack([matrix] * runs) for matrix in (sigma_xx, sigma_yx, sigma_xx))
+    views = minibatch.GaussianViews(*many, batch, stream, dtype=torch.float64)
+    online, slow, told = torch.isinf(settings.target_rate), None, []
+    for stretch in range(stretches + 1):
+        if stretch:
+            history = linear_net.train(
+                weights, settings, views, steps, record_at=[steps], target_weights=slow
+            )
+            weights, slow = history.weights, history.target_weights
+            if (history.diverged_at >= 0).any():
+                found = f"got {rate}: one was not after {stretch * steps} steps"
+                raise ValueError(f"rate must be small enough for runs to stay finite, {found}")
+        layers = weights[:depth] if slow is None else slow
+        encoder = _layers.partial_products(weights[:depth])[-1]
+        target = torch.where(online, encoder, _layers.partial_products(layers)[-1])
+        told.append(_losses(settings.objectives, encoder, weights[depth], target, spectrum))
+    parts = np.array(told).reshape(stretches + 1, len(kinds), runs, 3)
+    return LossPath(steps * np.arange(stretches + 1), *np.moveaxis(parts, -1, 0))
+
+
+def _losses(objectives, encoders, decoders, targets, spectrum):
+    """Gap, floor and target's variance of networks whose views are alike in law, (R, 3)."""
+    rho, variance = spectrum.rho, spectrum.sigma_squared
+    rows = []
+    for objective, *matrices in zip(objectives, encoders, decoders, targets, strict=True):
+        encoder, decoder, slow = (matrix.numpy() for matrix in matrices)
+        target = slow if objective.targets_encoder else np.eye(len(slow))
+        gap = ((decoder @ encoder - target * rho) ** 2 @ variance).sum() / 2
+        spread = (target**2).sum(0) * variance
+        rows.append((gap, spread @ (1 - rho**2) / 2, spread.sum()))
+    return rows

@@ -11,6 +11,7 @@ from jepabook import (
     feature_spectrum,
     linear_net,
     minibatch,
+    objectives,
     same_minibatches,
 )
 
@@ -124,3 +125,32 @@ def test_growth_that_is_covariance_less_a_share_of_variance_is_fitted_exactly():
     np.testing.assert_allclose(c, 0.4, rtol=1e-9)
     np.testing.assert_array_equal(found, [growth[path.fastest()[r], r] for r in range(2)])
     np.testing.assert_allclose(fitted, found, rtol=1e-9, atol=1e-12)
+
+
+def test_a_followed_loss_is_the_populations_and_goes_on_between_stretches():
+    kinds, known = (JEPA, JEPA, MAE), {"seed": 3, "depth": 2, "batch": 8, "rate": 0.05}
+    options = known | {"target_rate": [np.inf, 0.5, np.inf]}
+    whole = same_minibatches.follow_loss(SPECTRUM, kinds, 2, 1, steps=6, **options)
+    parts = same_minibatches.follow_loss(SPECTRUM, kinds, 2, 3, steps=2, **options)
+    assert parts.steps.tolist() == [0, 2, 4, 6] and parts.loss.shape == (4, 3, 2)
+    np.testing.assert_allclose(parts.loss[[0, -1]], whole.loss, rtol=1e-12)
+    assert np.all(parts.gap >= 0) and np.allclose(parts.floor[:, 2], parts.floor[0, 2])
+    np.testing.assert_allclose(parts.loss[0, 0], parts.loss[0, 1])  # the average starts there
+    assert np.all(parts.variance[-1, 0] != parts.variance[-1, 1])
+    sigmas = *SPECTRUM.covariances(), SPECTRUM.covariances()[0]
+    weights = linear_net.initial_weights(
+        "gaussian",
+        2,
+        2,
+        len(SPECTRUM),
+        3**-0.5,
+        int(np.random.SeedSequence(3).generate_state(2)[0]),
+        dtype=torch.float64,
+    ).numpy()
+    for run in range(2):
+        first, second, decoder = weights[:, run]
+        loss = objectives.loss(JEPA, second @ first, decoder, *sigmas)
+        assert loss == pytest.approx(parts.loss[0, 0, run])
+        assert parts.unexplained[0, 0, run] == pytest.approx(
+            2 * loss / np.trace(second @ first @ sigmas[2] @ (second @ first).T)
+        )
