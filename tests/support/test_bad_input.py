@@ -143,6 +143,7 @@ RIGHT = {
     "learning_order.agreement.*": NOT_A_NUMBER,
     "learning_order.size_at.values": NOT_A_NUMBER,
     "linear_net.settings.target_rate": {"float inf"},
+    "same_minibatches.follow_loss.target_rate": {"float inf"},
     "clock.inverse.target": {"float inf"},
     "target_network.generation_size.generation": {"float inf"},
     "objectives.Objective.name": {"str 'no such thing'"},
