@@ -30,9 +30,9 @@ TOLERANCE = 1e-9
 STATIC = ROOT / "book" / "_static" / "live"
 HTML = ROOT / "_build" / "html"
 PAGES = {  # the page of every live picture
-    found[1]: entry
-    for entry in toc_entries()
-    if (found := re.search(r'id="live-(\w+)"', (HTML / f"{entry}.html").read_text("utf-8")))
+    found[1]: f"book/{path.stem}"
+    for path in sorted((ROOT / "book").glob("*.md"))
+    if (found := re.search(r"^```{live} (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE))
 }
 
 
