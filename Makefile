@@ -9,6 +9,7 @@ PYTHON ?= python3
 # these are set on the command line alone: what the environment has of such names is meant for others
 VENV := .venv
 NB :=
+ID :=
 UPGRADE :=
 # the exact versions and hashes; empty (make CONSTRAINTS= test) for the newest that pyproject.toml allows
 CONSTRAINTS := lock/all.txt
@@ -23,7 +24,7 @@ JOBS ?= $(shell $(PYTHON) -I -c 'import os; print(os.cpu_count() or 1)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book site pdf test check portable measure links colab lab execute benchmark clean install lock aarch64
+.PHONY: help book site pdf test check mutants portable measure links colab lab execute benchmark clean install lock aarch64
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +58,9 @@ test: $(STAMP) ## lint, unit tests, notebooks against their outputs, strict site
 
 check: $(STAMP) ## the quick part: lint and the unit tests that make no environment and open no browser
 	@$(RUN) -m tools.stages --jobs $(JOBS) --quick
+
+mutants: $(STAMP) ## every wrong variant of one token of every claim against its check (an hour; ID="eq:46 thm:3.2" for some)
+	@$(RUN) -m tools.mutants --jobs $(JOBS) $(ID)
 
 portable: $(STAMP) ## for authors: notebooks and recorded beginnings under other arithmetic (other kernels, one and two threads)
 	@$(RUN) -m tools.portable --jobs $(JOBS)

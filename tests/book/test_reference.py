@@ -23,6 +23,7 @@ CLAIMS = "statements and checks of the ledger: each is described by its row, whi
 FOLDER = "has no names of its own"
 LEFT_OUT = {
     "jepabook": "its names are those of its modules",
+    "jepabook.claims.mutants": "makes wrong variants of statements, for the tests of the ledger",
     "jepabook.claims.pages": "makes the pages of the ledger",
     "jepabook.claims.paper": FOLDER,
     "jepabook.claims.ours": FOLDER,

@@ -268,11 +268,15 @@ def elementary_check(statement):
 
 
 def total(term, start=0):
-    """The sum of term(n) over n >= start, of geometric decay, at mpmath's ambient precision."""
+    """The sum of term(n) over n >= start, of geometric decay, at mpmath's ambient precision.
+
+    ArithmeticError where 10000 terms are not enough.
+    """
     result, n, small = mpf(0), start, mpf(10) ** -(mp.dps + 5)
-    while True:
+    while n < start + 10_000:
         value = term(n)
         result += value
         n += 1
         if n > start + 3 and abs(value) <= small * abs(result):
             return result
+    raise ArithmeticError(f"terms must decay, got {mp.nstr(value, 3)} as the last")

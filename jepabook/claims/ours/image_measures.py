@@ -74,7 +74,7 @@ def _matches(similarity, statement, tolerance):
         for weights in _linear_encoders(12, seed):
             for projector in projectors:
                 found = similarity(rows @ weights.T, rows @ projector @ weights.T)
-                if abs(found.value - statement(weights, rows, projector)) > tolerance:
+                if not abs(found.value - statement(weights, rows, projector)) <= tolerance:
                     return False
     return True
 

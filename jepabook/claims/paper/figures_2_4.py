@@ -72,29 +72,27 @@ def figure_2(name):
 
 @decided_by("E")
 def figure_4_check(statement):
-    """Statements (JEPA's spreads, MAE's spreads) -> bool, at L = 2, 5, 6, 7 and lambda = 1."""
+    """Statements () -> how JEPA's spreads change with depth (their sign), a bound on MAE's.
+
+    At L = 2, 5, 6, 7 and lambda = 1; the bound holds, and nine tenths of it do not.
+    """
     spectrum, _ = figure_2_families()["rho varies, lambda = 1"]
-    return statement(
-        *(
-            np.array([spread(half_times(o, spectrum, depth)) for depth in (2, 5, 6, 7)])
-            for o in (JEPA, MAE)
-        )
+    jepa, mae = (
+        np.array([spread(half_times(objective, spectrum, depth)) for depth in (2, 5, 6, 7)])
+        for objective in (JEPA, MAE)
     )
+    change, bound = statement()
+    return bool(np.all(np.sign(np.diff(jepa)) == change)) and 0.9 * bound < mae.max() < bound
 
 
 @claim(
     "fig:4",
     where="Appendix A, Figure 4",
     says=r"$\lambda=1$, $\rho$ varies: from $L=2$ to $5,6,7$ JEPA's features are pulled apart in "
-    r"time; MAE's are learned together, within 1.5 % of the time, at every depth. (Values ours.)",
+    r"time; MAE's are learned together, within 1 % of the time, at every depth. (Values ours.)",
     chapter="02-what-is-learned#figure-4",
     check=figure_4_check,
-    mutants=[
-        lambda jepa, mae: figure_4(jepa, mae) and (np.diff(mae) > 0).all(),
-        lambda jepa, mae: figure_4(mae, jepa),
-        lambda jepa, mae: figure_4(jepa[::-1], mae),
-        lambda jepa, mae: figure_4(jepa, mae) and (mae < 1e-4).all(),
-    ],
+    mutants=[lambda: (1, figure_4()[1] / 10), lambda: figure_4()[::-1]],
 )
-def figure_4(jepa, mae):
-    return (np.diff(jepa) > 0).all() and (mae < 0.015).all()
+def figure_4():
+    return 1, 0.01

@@ -81,7 +81,7 @@ def mae_size_ode(w, f, L):
 FLOW_RATES = {JEPA: jepa_size_flow, MAE: mae_size_flow}
 
 
-def sign_matrices(width, signs=(1, -1)):
+def sign_matrices(width, signs):
     """All diagonal matrices with entries among `signs`."""
     return [diagonal([fmpq(s) for s in choice]) for choice in product(signs, repeat=width)]
 
