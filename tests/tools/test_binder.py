@@ -85,6 +85,8 @@ class TestButtons:
         toc = {"format": "jb-book", "root": "book/index", "parts": parts}
         (source / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
         (source / "book" / "index.md").write_text("# A book\n", encoding="utf-8")
+        # links of figures that this book has not
+        (source / "book" / "live" / "links.yml").write_text("{}\n", encoding="utf-8")
         (source / "notebooks").mkdir()
         notebook = new_notebook(cells=[new_markdown_cell("# A chapter"), new_code_cell("1 + 1")])
         write(strip_volatile(notebook), source / "notebooks" / "01-a-chapter.ipynb")
@@ -294,10 +296,10 @@ class TestEnvironment:
             edited.scroll_into_view_if_needed()
             edited.locator(".cm-content").click()
             page.keyboard.press("Control+End")
-            page.keyboard.type("\nprint(len(features.__name__) + 6 * 7)")
+            page.keyboard.type("\nprint(len(dynamics.__name__) + 6 * 7)")
             page.keyboard.press("Shift+Enter")
             expect(prompts.first).to_have_text(f"[{count + 1}]:", timeout=PATIENCE)
-            expect(edited.locator(".jp-OutputArea-output")).to_have_text("59", timeout=PATIENCE)
+            expect(edited.locator(".jp-OutputArea-output")).to_have_text("66", timeout=PATIENCE)
             page.keyboard.press("Control+s")
             expect(page.locator(".jp-mod-dirty")).to_have_count(0, timeout=PATIENCE)
 
