@@ -19,7 +19,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from jepabook._support.command import Parser
-from tools import measured, passive, provenance, surroundings
+from jepabook.claims import pages
+from tools import measured, provenance, surroundings
 from tools.notebooks import (
     ANSI,
     INTERRUPTED,
@@ -124,8 +125,8 @@ def take_ledger_rows(source: Path) -> list[dict] | None:
     notebook = read(path)
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            if passive.LEDGER_ROWS in output.get("data", {}):
-                rows = output["data"].pop(passive.LEDGER_ROWS)
+            if pages.JSON in output.get("data", {}):
+                rows = output["data"].pop(pages.JSON)
                 write(notebook, path)
                 return rows
     raise BuildFailed("notebooks/ledger.ipynb holds no rows for ledger.json: run it")

@@ -21,6 +21,7 @@ from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
 from nbformat import NotebookNode
 
+from jepabook.claims import pages
 from tools.policy import LINK_SCHEMES, scheme
 from tools.surroundings import ROOT
 
@@ -46,7 +47,6 @@ LITERAL = ("code", "code-block", "sourcecode")  # directives that show what is i
 UNREAD = ("csv-table", "eval-rst", "iframe", "include", "literalinclude", "parsed-literal", "raw")
 PANEL = re.compile(r":file: \.\./book/[\w/-]+\.html")  # the book's own, reviewed as its pages are
 DIRECTIVE = re.compile(r"\{([^}]*)\}\s*(.*)", flags=re.DOTALL)
-LEDGER_ROWS = "application/vnd.jepabook.ledger+json"  # as jepabook/claims/pages.py calls them
 
 
 class _Html(HTMLParser):
@@ -180,7 +180,7 @@ def bundle(data: dict) -> list[str]:
     for kind, content in data.items():
         if kind in read:
             found += read[kind](content)
-        elif kind not in ("text/plain", LEDGER_ROWS) and not _picture(kind, content):
+        elif kind not in ("text/plain", pages.JSON) and not _picture(kind, content):
             found.append(f"an output of type {kind}")
     return found
 

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, new_raw_cell
 
+from jepabook.claims import pages
 from tools import book, notebooks, passive, policy
 
 PNG = b64encode(b"\x89PNG\r\n\x1a\n rest").decode()
@@ -151,7 +152,7 @@ def test_markdown_that_acts_or_loads_is_found(text):
     [
         ({"text/plain": "<script>", "image/png": PNG}, ""),
         ({"text/html": TABLE, "text/markdown": "*a*", "text/latex": "$x$"}, ""),
-        ({passive.LEDGER_ROWS: []}, ""),
+        ({pages.JSON: []}, ""),
         ({"text/html": "<script>"}, "<script>"),
         ({"text/markdown": "<b onclick=x>"}, "onclick"),
         ({"text/latex": r"$\href{x}{y}$"}, "href"),

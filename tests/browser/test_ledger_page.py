@@ -11,7 +11,7 @@ import pytest
 from jepabook import claims
 from jepabook.claims import pages
 from tests.browsing import until
-from tools import audit, book, passive, provenance
+from tools import audit, book, provenance
 from tools.notebooks import ROOT, toc_entries
 
 BOOK = claims.book()
@@ -243,9 +243,6 @@ class TestLedgerJson:
         for link in links:
             page, _, target = link.partition("#")
             assert f'id="{target}"' in texts[page], link
-
-    def test_the_site_looks_for_the_name_that_the_ledger_gives(self):
-        assert passive.LEDGER_ROWS == pages.JSON
 
     def test_it_was_made_from_the_commit_and_versions_of_the_site(self, site):
         made = json.loads((HTML / "ledger.json").read_text(encoding="utf-8"))["made_from"]
