@@ -12,6 +12,25 @@ settings.register_profile("book", deadline=None, derandomize=bool(os.environ.get
 settings.load_profile("book")
 
 
+@pytest.fixture
+def open_page(site, browser):
+    """Open a page of the site at a state; in the end nothing may have gone wrong or out."""
+    from tools import audit
+
+    opened = []
+
+    def opening(name, state="", theme="light", width=audit.WIDE, **context_options):
+        context = audit.in_theme(browser, theme, width, **context_options)
+        page, problems = audit.visit(context, f"{site}/{name}.html{state}")
+        opened.append((context, problems))
+        return page
+
+    yield opening
+    for context, problems in opened:
+        context.close()
+        assert not problems, problems
+
+
 @pytest.fixture(scope="session")
 def site():
     """The address of the site, if it is the site of the present sources."""

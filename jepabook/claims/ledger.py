@@ -56,6 +56,11 @@ class Erratum:
     consequence: str
     changes_result: bool = False
 
+    @property
+    def verdict(self):
+        """The verdict of an item that the corrected statement puts right."""
+        return FAILS if self.changes_result else CORRECTED
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -77,7 +82,7 @@ class Claim:
     def verdict(self):
         """The recorded verdict, one of `VERDICTS`, at which the check must arrive."""
         if self.erratum is not None:
-            return FAILS if self.erratum.changes_result else CORRECTED
+            return self.erratum.verdict
         if self.unreproduced:
             return NOT_REPRODUCED
         return DEFINITION if self.definition else HOLDS
@@ -225,7 +230,7 @@ def decide(claim):
     if claim.check(claim.statement):
         return DEFINITION if claim.definition else HOLDS
     if claim.erratum is not None and claim.check(claim.erratum.statement):
-        return FAILS if claim.erratum.changes_result else CORRECTED
+        return claim.erratum.verdict
     return NOT_REPRODUCED if claim.unreproduced else FAILS
 
 

@@ -175,22 +175,16 @@ class TestMathematics:
 
 
 @pytest.fixture
-def visit(site, browser):
-    """Open the explorer at a state; in the end nothing may have gone wrong or out."""
-    opened = []
+def visit(open_page):
+    """Open the explorer at a state."""
 
-    def open_page(state="", theme="light", width=audit.WIDE):
-        context = audit.in_theme(browser, theme)
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page, problems = audit.visit(context, f"{site}/book/explorer.html{state}")
+    def visiting(state="", theme="light", width=audit.WIDE):
+        page = open_page("book/explorer", state, theme)
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.set_viewport_size({"width": width, "height": 900})
-        opened.append((context, problems))
         return page
 
-    yield open_page
-    for context, problems in opened:
-        context.close()
-        assert not problems, problems
+    return visiting
 
 
 def state_of(page):

@@ -256,7 +256,10 @@ const controls = (() => {
     }
   }
 
+  // The parts of a picture, by their names in its page.
+  const parts = (root) => (name) => root.querySelector(`[data-part="${name}"]`);
+
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  return { decoded, number, choice, picture, copied, still };
+  return { decoded, number, choice, picture, copied, parts, still };
 })();

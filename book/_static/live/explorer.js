@@ -3,10 +3,9 @@
 "use strict";
 
 (() => {
-  const { JEPA, MAE } = theory;
+  const { JEPA, MAE, BOTH } = theory;
   const { shown, percent, signedPercent, listed } = numbers;
   const { element } = plot;
-  const OBJECTIVES = [JEPA, MAE];
   const MOST = 8;
   const NEAR = 1 / 3; // of the way is gone at the start: said of a feature that is ahead of another
 
@@ -122,7 +121,7 @@
   }
 
   function sentences(all) {
-    const told = OBJECTIVES.map((objective, n) => {
+    const told = BOTH.map((objective, n) => {
       const sorted = learned(all[n]);
       return [ordered(objective, sorted), headStart(sorted), others(objective, all[n])].filter(Boolean).join(" ");
     });
@@ -203,7 +202,7 @@
   function point() {
     for (const { panel } of drawn) panel.lines?.forEach((one) => one.remove());
     find("values").replaceChildren(
-      ...OBJECTIVES.flatMap((objective, n) => {
+      ...BOTH.flatMap((objective, n) => {
         if (!pointed || (pointed.objective !== objective && state.clock === "own")) return [];
         const { panel, all } = drawn[n];
         const { t } = pointed;
@@ -218,7 +217,7 @@
     );
   }
 
-  OBJECTIVES.forEach((objective, n) =>
+  BOTH.forEach((objective, n) =>
     plot.follow(find(objective.name), () => drawn[n].panel, (t) => {
       pointed = t === undefined ? undefined : { objective, t };
       point();
@@ -276,7 +275,7 @@
   const table = () =>
     [
       "objective,feature,name,lam,rho,depth,epsilon,t,w",
-      ...OBJECTIVES.flatMap((objective, n) =>
+      ...BOTH.flatMap((objective, n) =>
         drawn[n].all.flatMap((item) =>
           item.points.map(({ t, share }) =>
             [objective.name, item.index + 1, quoted(item.name), item.lam, item.rho, state.L, state.eps, t, share * item.size].join(","),
@@ -294,7 +293,7 @@
       if (!found.length) return `${name} = []  # no feature is learned`;
       return `${name} = critical_time.exact(${objective.name}, ${values("lam")}, ${values("rho")}, ${state.L}, ${state.eps}, ${state.p})`;
     };
-    return ["from jepabook import JEPA, MAE, critical_time", ...OBJECTIVES.map((one, n) => call(one, drawn[n].all))].join("\n");
+    return ["from jepabook import JEPA, MAE, critical_time", ...BOTH.map((one, n) => call(one, drawn[n].all))].join("\n");
   }
 
   find("copy").addEventListener("click", async () => {
@@ -303,7 +302,7 @@
   });
   find("svg").addEventListener("click", () => {
     const paper = getComputedStyle(document.body).backgroundColor;
-    const drawing = plot.standalone(OBJECTIVES.map(({ name }) => find(name)), paper);
+    const drawing = plot.standalone(BOTH.map(({ name }) => find(name)), paper);
     plot.download("explorer.svg", "image/svg+xml", drawing);
   });
   find("csv").addEventListener("click", () => plot.download("explorer.csv", "text/csv", table()));
@@ -320,13 +319,13 @@
     rows(active);
     find("gain").textContent = shown(state.eps ** (1 / state.L), 3);
     for (const [id, [name, , on]] of Object.entries(SWITCHES)) find(id).checked = state[name] === on;
-    const all = OBJECTIVES.map((objective) => courses.of(objective, state.f, state));
+    const all = BOTH.map((objective) => courses.of(objective, state.f, state));
     const words = sentences(all);
-    drawn = OBJECTIVES.map((objective, n) => ({
+    drawn = BOTH.map((objective, n) => ({
       panel: draw(objective, all[n], all[1 - n], words.told[n]),
       all: all[n],
     }));
-    OBJECTIVES.forEach((objective, n) => tabulate(objective, all[n]));
+    BOTH.forEach((objective, n) => tabulate(objective, all[n]));
     find("lines").hidden = true;
     point();
     write(words);

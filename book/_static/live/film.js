@@ -3,10 +3,9 @@
 "use strict";
 
 (() => {
-  const { JEPA, MAE } = theory;
+  const { BOTH } = theory;
   const { shown } = numbers;
   const { element } = plot;
-  const OBJECTIVES = [JEPA, MAE];
   const SIDE = 10; // of the screen, in pixels
   const KEPT = 160; // frames whose lights are drawn
   const SECOND = 12; // frames
@@ -24,7 +23,7 @@
   };
 
   const root = document.getElementById("live-film");
-  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const part = controls.parts(root);
   const picture = controls.picture(root, SETTINGS, "g1=0.99&g2=0.95&s1=1&s2=0.5&slow=0&L=3&c=0.3&seed=0", render);
   const { state } = picture;
 
@@ -145,7 +144,7 @@
     const all = featuresOf();
     const cell = (value, digits = 4) =>
       element("td", Number.isFinite(value) ? element("data", shown(value, digits), { value }) : "–");
-    const times = OBJECTIVES.map((objective) => courses.of(objective, all, { L: state.L, eps: state.c ** state.L, p: HALF }));
+    const times = BOTH.map((objective) => courses.of(objective, all, { L: state.L, eps: state.c ** state.L, p: HALF }));
     const rows = all.map((feature, a) => {
       const seen = a < 2 && film.count ? [film.products[a] / film.count, film.products[a] / film.squares[a]] : [NaN, NaN];
       return element("tr", [
@@ -167,7 +166,7 @@
   }
 
   function write(times) {
-    const told = OBJECTIVES.map((objective, n) => {
+    const told = BOTH.map((objective, n) => {
       const sorted = courses.learned(times[n]);
       if (!sorted.length) return `${objective.name} learns nothing of it.`;
       const lost = times[n].filter(({ fate }) => fate !== "learned").map(({ name }) => name);

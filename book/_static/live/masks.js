@@ -3,10 +3,9 @@
 "use strict";
 
 (() => {
-  const { JEPA, MAE } = theory;
+  const { BOTH } = theory;
   const { shown } = numbers;
   const { element } = plot;
-  const OBJECTIVES = [JEPA, MAE];
   const SIDE = 12;
   const HALF = 0.5;
   const GROWN = 1.5; // times its start: as chapter 10 compares the two
@@ -21,7 +20,7 @@
   };
 
   const root = document.getElementById("live-masks");
-  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const part = controls.parts(root);
   const picture = controls.picture(root, SETTINGS, "f=0.25&level=1.3&L=4&c=0.2&seed=0", render);
   const { state, changed } = picture;
 
@@ -103,7 +102,7 @@
       const { lam, rho } = moments(feature, state.f);
       return [i ? "; " : "", `${feature.name}: λ = `, datum(lam, `${feature.name}-lam`), ", ρ = ", datum(rho, `${feature.name}-rho`)];
     });
-    const told = OBJECTIVES.map((objective) => {
+    const told = BOTH.map((objective) => {
       const [loud, quiet] = times(objective);
       if (Number.isNaN(loud) && Number.isNaN(quiet)) return [`Under ${objective.name} neither feature grows by half.`];
       const first = Number.isNaN(quiet) || loud < quiet ? "loud" : "quiet";

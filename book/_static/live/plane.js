@@ -3,9 +3,8 @@
 "use strict";
 
 (() => {
-  const { JEPA, MAE } = theory;
+  const { JEPA, MAE, BOTH } = theory;
   const { shown } = numbers;
-  const OBJECTIVES = [JEPA, MAE];
   const NAMES = ["clean", "noisy"];
   const HALF = 0.5; // of the final size: a feature is learned
   const [LEFT, RIGHT, LOW, HIGH] = [0.2, 1, 0.6, 4];
@@ -18,7 +17,7 @@
     y: controls.number("λ′/λ", LOW, HIGH, { logarithmic: true }),
   };
   const root = document.getElementById("live-plane");
-  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const part = controls.parts(root);
   const picture = controls.picture(root, SETTINGS, "L=5&eps=0.01&x=0.6&y=1.2", render);
   const { state } = picture;
 
@@ -41,9 +40,9 @@
       yLabel: "λ′/λ: how strong it is",
     });
     // from where the noisy feature starts below half of its final size under both
-    const from = Math.max(LEFT, ...OBJECTIVES.map((objective) => leastRho(objective, HALF) * 1.0001));
+    const from = Math.max(LEFT, ...BOTH.map((objective) => leastRho(objective, HALF) * 1.0001));
     const columns = Array.from({ length: COLUMNS + 1 }, (_, n) => from + ((RIGHT - from) * n) / COLUMNS);
-    const edges = from < RIGHT ? columns.map((x) => [x, ...OBJECTIVES.map((one) => held(boundary(one, x)))]) : [];
+    const edges = from < RIGHT ? columns.map((x) => [x, ...BOTH.map((one) => held(boundary(one, x)))]) : [];
     const between = (pick) => [
       ...edges.map(([x, jepa, mae]) => [x, pick(jepa, mae)]),
       ...edges.map(([x, , mae]) => [x, mae]).reverse(),
@@ -129,7 +128,7 @@
   const mayFirst = () => first(1);
 
   function drawPair() {
-    OBJECTIVES.forEach((objective, n) => {
+    BOTH.forEach((objective, n) => {
       const high = courses.horizon(pair[n]);
       const svg = part(objective.name);
       const panel = plot.panel(svg, {
@@ -174,7 +173,7 @@
 
   function write() {
     const { element } = plot;
-    const edges = OBJECTIVES.map((objective) => [objective, boundary(objective, state.x)]).filter(([, r]) => r > 0);
+    const edges = BOTH.map((objective) => [objective, boundary(objective, state.x)]).filter(([, r]) => r > 0);
     const value = ([objective, r]) => [
       element("data", shown(r), { value: r, "data-objective": objective.name }),
       ` in ${objective.name}`,
@@ -182,7 +181,7 @@
     const ties = edges.flatMap((edge, i) => [i ? " and " : "", ...value(edge)]);
     const start = `One layer starts at ${shown(gain(), 3)}.`;
     const tied = ties.length ? ["At this ρ′/ρ the two tie at λ′/λ = ", ...ties, `. ${start}`] : start;
-    picture.tell([region(), OBJECTIVES.map(told).join(" "), tied], 0);
+    picture.tell([region(), BOTH.map(told).join(" "), tied], 0);
     part("plane").setAttribute("aria-label", `The plane of ρ′/ρ and λ′/λ at L = ${state.L}, ε = ${shown(state.eps)}. ${region()}`);
   }
 
@@ -235,7 +234,7 @@
   function render(active) {
     connected.forEach((update) => update(active));
     const features = [{ lam: 1, rho: 1 }, { lam: state.y, rho: state.x }];
-    pair = OBJECTIVES.map((objective) => courses.of(objective, features, { L: state.L, eps: state.eps, p: HALF }));
+    pair = BOTH.map((objective) => courses.of(objective, features, { L: state.L, eps: state.eps, p: HALF }));
     drawPlane();
     drawPair();
     write();

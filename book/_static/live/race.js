@@ -2,9 +2,8 @@
 "use strict";
 
 (() => {
-  const { JEPA, MAE } = theory;
+  const { JEPA, MAE, BOTH } = theory;
   const { decimals } = numbers;
-  const OBJECTIVES = [JEPA, MAE];
   const NAMES = ["clean", "noisy"];
   const DEPTH = 5;
   const HALF = 0.5; // of the final size: a feature is learned
@@ -18,7 +17,7 @@
     bet: controls.choice("bet", "none", "clean", "noisy"),
   };
   const root = document.getElementById("live-race");
-  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const part = controls.parts(root);
   const picture = controls.picture(root, SETTINGS, "noise=0.8&eps=0.01&at=0&bet=none", render);
   const { state } = picture;
 
@@ -33,7 +32,7 @@
 
   function run() {
     const view = { L: DEPTH, eps: state.eps, p: HALF };
-    races = OBJECTIVES.map((objective) => {
+    races = BOTH.map((objective) => {
       const all = courses.of(objective, features(), view);
       const sorted = courses.learned(all);
       const early = all.find(({ fate }) => fate === "beyond");
@@ -109,7 +108,7 @@
     `${decimals(push, 2)} − ${decimals(brake, 2)} = ${decimals(left, 2)}`;
 
   function drawWhy() {
-    for (const objective of OBJECTIVES) {
+    for (const objective of BOTH) {
       const svg = part(`why-${objective.name}`);
       const [left, long] = [50, 180];
       svg.replaceChildren();
@@ -156,7 +155,7 @@
       state.bet === "none" || jepa.tied ? "" : state.bet === won ? "Your bet was right. " : "Not what you bet on. ";
     const same = !jepa.tied && !mae.tied && jepa.winner.index === mae.winner.index;
     const lines = [`${verdict}${first(jepa)}; ${same ? "so does MAE" : first(mae)}.`];
-    const [j, m] = OBJECTIVES.map(metres);
+    const [j, m] = BOTH.map(metres);
     const why = `In the first metre JEPA moves the clean feature by ${decimals(j[0].left, 2)} and the noisy one by ${decimals(j[1].left, 2)}; MAE by ${decimals(m[0].left, 2)} and ${decimals(m[1].left, 2)}.`;
     lines.push(why);
     const overtaken = races
@@ -182,7 +181,7 @@
     const lines = told();
     picture.tell(lines, 0);
     part("why").dataset.told = decided() ? "yes" : "no";
-    OBJECTIVES.forEach((objective) =>
+    BOTH.forEach((objective) =>
       part(objective.name).setAttribute("aria-label", `${objective.name}: share of the final size over training time. ${decided() ? lines[0] : ""}`),
     );
   }

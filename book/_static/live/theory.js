@@ -7,6 +7,7 @@ const theory = (() => {
   // The two objectives differ in k of q = k - 1/L alone.
   const JEPA = { name: "JEPA", base: 3 };
   const MAE = { name: "MAE", base: 2 };
+  const BOTH = [JEPA, MAE];
 
   // Nodes and weights of the 16-point Gauss-Legendre rule on [-1, 1], x > 0.
   const GAUSS = [
@@ -203,6 +204,6 @@ const theory = (() => {
   }
 
   return {
-    JEPA, MAE, finalSize, criticalTime, paperTime, completeTime, trajectory, shareAt, firstMetre, boundary,
+    JEPA, MAE, BOTH, finalSize, criticalTime, paperTime, completeTime, trajectory, shareAt, firstMetre, boundary,
   };
 })();

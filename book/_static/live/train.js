@@ -3,10 +3,9 @@
 "use strict";
 
 (() => {
-  const { JEPA, MAE } = theory;
+  const { JEPA, MAE, BOTH } = theory;
   const { shown } = numbers;
   const { letter, called } = features;
-  const OBJECTIVES = [JEPA, MAE];
   const MOST_STEPS = 200_000;
   const RECORDS = 300; // points of a curve
   const PROFILES = 8; // moments whose sizes are drawn over the features
@@ -27,7 +26,7 @@
   };
 
   const root = document.getElementById("live-train");
-  const part = (name) => root.querySelector(`[data-part="${name}"]`);
+  const part = controls.parts(root);
   const picture = controls.picture(
     root,
     SETTINGS,
@@ -42,7 +41,7 @@
 
   function prepare() {
     const view = { L: state.L, eps: state.c ** state.L, p: HALF };
-    runs = OBJECTIVES.map((objective) => {
+    runs = BOTH.map((objective) => {
       const all = courses.of(objective, state.f, view);
       const clock = state.L * state.eta; // of the paper, a step
       const wanted = Math.ceil(courses.horizon(all) / clock);
