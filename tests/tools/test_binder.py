@@ -304,7 +304,7 @@ class TestEnvironment:
             expect(page.locator(".jp-mod-dirty")).to_have_count(0, timeout=PATIENCE)
 
         after = texts(path)
-        assert after[0] == "59\n"
+        assert after[0] == "66\n"
         assert after[1:] == texts(ROOT / "notebooks" / LAB)[1:]
         outputs = [out for cell in read(path).cells for out in cell.get("outputs", [])]
         assert not [out for out in outputs if out.output_type == "error"]
