@@ -52,7 +52,7 @@ class Ours:
         objectives = [JEPA, MAE] if both else [JEPA]
         self.streams, self.runs, self.device = streams, streams * len(objectives), device
         self.weights = linear_net.initial_weights(
-            "gaussian", self.runs, DEPTH, WIDTH, 3**-0.5, 0, device=device
+            "gaussian", self.runs, depth=DEPTH, width=WIDTH, gain=3**-0.5, seed=0, device=device
         )
         each = [objective for objective in objectives for _ in range(streams)]
         self.settings = linear_net.settings(each, self.weights, RATE)

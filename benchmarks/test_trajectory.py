@@ -23,8 +23,8 @@ LEAST_RATIO = 100
 def problem(objective):
     lam = np.linspace(0.5, 1.5, FEATURES)
     rho = lam[::-1].copy()
-    epsilon = 1e-2 * dynamics.fixed_point(objective, rho, DEPTH)
-    last = critical_time.exact(objective, lam, rho, DEPTH, epsilon, 0.99)
+    epsilon = 1e-2 * dynamics.fixed_point(objective, rho, depth=DEPTH)
+    last = critical_time.exact(objective, lam, rho, depth=DEPTH, epsilon=epsilon, fraction=0.99)
     return lam, rho, epsilon, last[:, None] * np.linspace(0, 1, TIMES)
 
 
@@ -35,7 +35,7 @@ def one_by_one(objective, method, features, plain_floats=False):
     somebody who has profiled it would write.
     """
     lam, rho, epsilon, t = problem(objective)
-    q = objective.growth_exponent(DEPTH)
+    q = objective.growth_exponent(depth=DEPTH)
     w = np.empty((len(features), TIMES))
     for k, i in enumerate(features):
         a, b = float(lam[i]), float(lam[i] / rho[i])
@@ -65,7 +65,7 @@ def one_by_one(objective, method, features, plain_floats=False):
 def all_at_once(objective):
     """w for all features in one DOP853 call, each in the unit of its own last time."""
     lam, rho, epsilon, t = problem(objective)
-    q, unit = objective.growth_exponent(DEPTH), t[:, -1]
+    q, unit = objective.growth_exponent(depth=DEPTH), t[:, -1]
     a, b = lam * unit, lam / rho * unit
     solution = solve_ivp(
         lambda _, w: a * w**q - b * w**3,
@@ -105,9 +105,10 @@ def test_trajectory_is_100_times_faster_than_one_integration_per_feature_and_mor
     objective, benchmark, show
 ):
     lam, rho, epsilon, t = problem(objective)
-    args = (objective, t, lam[:, None], rho[:, None], DEPTH, epsilon[:, None])
+    args = objective, t, lam[:, None], rho[:, None]
+    known = {"depth": DEPTH, "epsilon": epsilon[:, None]}
     ours = benchmark.pedantic(
-        dynamics.trajectory, args=args, rounds=15, iterations=1, warmup_rounds=2
+        dynamics.trajectory, args=args, kwargs=known, rounds=15, iterations=1, warmup_rounds=2
     )
     seconds = benchmark.stats.stats.median
 

@@ -72,7 +72,7 @@ def shades(objective, values):
     return palette(objective)(Normalize(values.min(), values.max())(values))
 
 
-def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count=800):
+def trajectories(ax, objective, lam, rho, *, depth, epsilon, shade_by, t_max, count=800):
     """Draw w(t) of several features from the closed form.
 
     Parameters
@@ -104,16 +104,16 @@ def trajectories(ax, objective, lam, rho, depth, epsilon, shade_by, t_max, count
     if lam.shape != (len(colours),):
         raise ValueError(f"shade_by must have shape {lam.shape}, got ({len(colours)},)")
     for lam_i, rho_i, colour in zip(lam, rho, colours, strict=True):
-        w = dynamics.trajectory(objective, t, lam_i, rho_i, depth, epsilon)
+        w = dynamics.trajectory(objective, t, lam_i, rho_i, depth=depth, epsilon=epsilon)
         ax.plot(t, w, color=colour, linestyle=LINES[objective])
     ax.set_xlim(0, t_max)
     ax.set_ylim(bottom=0)
 
 
-def half_time_span(objective, lam, rho, depth, epsilon, margin=1.6):
+def half_time_span(objective, lam, rho, *, depth, epsilon, margin=1.6):
     """The end of a time axis that shows every feature past half of its size."""
     margin = validate.number("margin", margin, validate.positive)
-    times = critical_time.exact(objective, lam, rho, depth, epsilon)
+    times = critical_time.exact(objective, lam, rho, depth=depth, epsilon=epsilon)
     if not np.size(times):
         raise ValueError(f"lam must be of one feature or more, got shape {np.shape(times)}")
     return margin * float(np.max(times))

@@ -74,10 +74,13 @@ def generator(*key):
 
 def prediction(objective, spectrum, depth, gain):
     """Half-times in units of gradient flow (NaN where the start lies beyond), and final sizes."""
-    final = dynamics.fixed_point(objective, spectrum.rho, depth)
+    final = dynamics.fixed_point(objective, spectrum.rho, depth=depth)
     below = gain**depth < final / 2
     scale = np.where(below, gain**depth, final / 4)
-    due = critical_time.exact(objective, spectrum.lam, spectrum.rho, depth, scale) / depth
+    due = (
+        critical_time.exact(objective, spectrum.lam, spectrum.rho, depth=depth, epsilon=scale)
+        / depth
+    )
     return np.where(below, due, np.nan), final
 
 
@@ -158,7 +161,9 @@ def random_start(objective, kind, seed, depth, gain):
     """Layers of one of `KINDS`."""
     if kind == "aligned":
         return aligned(objective, seed, depth, gain)
-    weights = linear_net.initial_weights(kind, 1, depth, WIDTH, gain, seed, dtype=torch.float64)
+    weights = linear_net.initial_weights(
+        kind, 1, depth=depth, width=WIDTH, gain=gain, seed=seed, dtype=torch.float64
+    )
     return weights[:, 0].numpy()
 
 
@@ -187,7 +192,13 @@ def width_part(widths, seeds=8):
             due, final = prediction(objective, spectrum, DEPTH, GAIN)
             runs = [
                 linear_net.initial_weights(
-                    kind, seeds, DEPTH, width, GAIN, seed=width, dtype=torch.float64
+                    kind,
+                    seeds,
+                    depth=DEPTH,
+                    width=width,
+                    gain=GAIN,
+                    seed=width,
+                    dtype=torch.float64,
                 )
                 for kind in KINDS[1:]
             ]
@@ -332,9 +343,9 @@ def commuting_part(levels, spectra, depth, gain, seeds, horizon):
             ]
         )  # (runs, candidates, 2, d)
         lam, rho = pairs[:, :, 0], pairs[:, :, 1]
-        final = dynamics.fixed_point(objective, rho, depth)
+        final = dynamics.fixed_point(objective, rho, depth=depth)
         scale = np.minimum(gain**depth, 0.45 * final)
-        due = critical_time.exact(objective, lam, rho, depth, scale) / depth
+        due = critical_time.exact(objective, lam, rho, depth=depth, epsilon=scale) / depth
         times = clock(due[:, -1], horizon)
         seen = np.stack([np.concatenate(list(b.values()), axis=1) for b in bases])
         start = [aligned(objective, seed, depth, gain) for _ in levels for seed in range(seeds)]
@@ -342,7 +353,9 @@ def commuting_part(levels, spectra, depth, gain, seeds, horizon):
         source = minibatch.Population(np.stack(xx), np.stack(yx))
         sizes = sizes_along(objective, weights, source, times, seen).reshape(-1, *final.shape)
         shape = (len(levels), seeds, *final.shape[1:])
-        grams = [rests.final_gram(objective, x, y, depth) for x, y in zip(xx, yx, strict=True)]
+        grams = [
+            rests.final_gram(objective, x, y, depth=depth) for x, y in zip(xx, yx, strict=True)
+        ]
         exact = np.sqrt(np.einsum("rij,rik,rkj->rj", seen, np.stack(grams), seen))
         found |= {
             f"{name}_half": learning_order.half_times(times, sizes).reshape(shape),

@@ -63,7 +63,7 @@ def nothing(d, n, trials):
     for seed in range(trials):
         x, y = np.random.default_rng(seed).standard_normal((2, n, d))
         found = spectrum.estimate(x, y, device="cpu", seed=seed, progress=False)
-        predicted = spectrum.predict(found, 2, 1e-3)
+        predicted = spectrum.predict(found, depth=2, epsilon=1e-3)
         some += any(len(predicted.order(objective)) for objective in BOTH)
     return some / trials
 

@@ -67,7 +67,9 @@ def starts(part, groups, seeds):
     """Weights (L + 1, groups * seeds, d, d); a seed's start is the same in every group."""
     width = SIDE**2
     if part == "gaussian":
-        weights = linear_net.initial_weights("gaussian", seeds, DEPTH, width, GAIN, SEED)
+        weights = linear_net.initial_weights(
+            "gaussian", seeds, depth=DEPTH, width=width, gain=GAIN, seed=SEED
+        )
         return weights.repeat(1, len(groups), 1, 1)
     scales = np.full((DEPTH + 1, width), GAIN)
     aligned = {
@@ -105,7 +107,9 @@ def train(part, kind, noise_gamma=None, name=None, steps=None):
     keep = np.flatnonzero(rho > 0)
     sizes = history.sizes.reshape(-1, len(groups), seeds, SIDE**2).swapaxes(1, 2)[..., keep]
     sizes = sizes.astype(float)
-    goal = [0.5 * dynamics.fixed_point(objective, rho[keep], DEPTH) for objective, _ in groups]
+    goal = [
+        0.5 * dynamics.fixed_point(objective, rho[keep], depth=DEPTH) for objective, _ in groups
+    ]
     goal = np.broadcast_to(goal, sizes.shape[1:])
     return {
         "half": learning_order.first_crossing(history.times, sizes, goal),

@@ -37,7 +37,7 @@ def runs(name, objective, lam, count, steps=None, **options):
     `steps` ends the training early; a `name` of None leaves no checkpoint.
     """
     start = linear_net.initial_weights(
-        "gaussian", SEEDS, DEPTH, WIDTH, GAIN, FIRST_SEED, dtype=torch.float64
+        "gaussian", SEEDS, depth=DEPTH, width=WIDTH, gain=GAIN, seed=FIRST_SEED, dtype=torch.float64
     )
     weights = start.repeat_interleave(count, dim=1)
     options = {option: np.tile(values, SEEDS) for option, values in options.items()}

@@ -65,7 +65,7 @@ def first_numbers():
     """Arrays by name."""
     found = {name: source.covariances() for name, source in sources()}
     for kind in ("gaussian", "uniform", "orthogonal"):
-        found[kind] = linear_net.initial_weights(kind, 2, 2, 5, 0.5, 3)
+        found[kind] = linear_net.initial_weights(kind, 2, depth=2, width=5, gain=0.5, seed=3)
     found["aligned"] = unaligned_starts.aligned_layers(JEPA, np.full((3, 6), 0.5), 1)
     found["rotation"] = unaligned_starts.rotation(6, 1.0, 1)
     found["dictionary"] = generative.orthogonal_dictionary(4, 6, 1)

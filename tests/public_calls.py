@@ -457,7 +457,7 @@ def data():
     from matplotlib import pyplot as plt
 
     estimate = spectrum.estimate(X, X + 0.1 * X**2, device="cpu", replicates=4, groups=4)
-    predicted = spectrum.predict(estimate, 2, 0.01)
+    predicted = spectrum.predict(estimate, depth=2, epsilon=0.01)
     both = {"spectrum": estimate, "prediction": predicted}
     axes = plt.figure().subplots(1, 2)
     plt.close("all")

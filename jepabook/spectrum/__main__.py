@@ -55,7 +55,9 @@ def _report(options, share, started):
     with share.agreed():
         _refuse_no_figure()
         report.check_folder(options.out)
-    start = prediction.checked_start(options.depth, options.epsilon, options.fraction)
+    start = prediction.checked_start(
+        depth=options.depth, epsilon=options.epsilon, fraction=options.fraction
+    )
     found = estimates.estimate(
         options.x,
         options.y,
@@ -69,7 +71,7 @@ def _report(options, share, started):
     )
     with share.agreed():
         if share.rank == 0:
-            predicted = prediction.predict(found, *start)
+            predicted = prediction.predict(found, **start)
             facts = recorded.provenance(options.seed, started, options.device)
             report.write(options.out, found, predicted, facts)
             print(_told(found, predicted, start, options.out))
@@ -130,7 +132,7 @@ def _told(found, predicted, start, out):
         else "misalignment: none can be told, for x explains no more than chance would",
         f"correlation between features of x: {found.correlation:.3f} root mean square",
     ]
-    swapped = prediction.predict(found.swapped, *start)
+    swapped = prediction.predict(found.swapped, **start)
     for objective in (JEPA, MAE):
         lines += _learned(objective, predicted, swapped)
     lines.append(f"pairs that they order differently: {len(pairs)}, {certain} of them surely")

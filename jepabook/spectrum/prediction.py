@@ -103,7 +103,7 @@ class Prediction:
         return ranks
 
 
-def predict(spectrum, depth, epsilon, fraction=0.5):
+def predict(spectrum, *, depth, epsilon, fraction=0.5):
     """Apply Theorems 3.4 and 3.5, exactly, to the features of data.
 
     The theory is exact if both covariances are diagonal in the spectrum's directions (see its
@@ -124,7 +124,8 @@ def predict(spectrum, depth, epsilon, fraction=0.5):
     Prediction
     """
     validate.instance("spectrum", spectrum, Spectrum)
-    start = checked_start(depth, epsilon, fraction)
+    known = checked_start(depth=depth, epsilon=epsilon, fraction=fraction)
+    start = tuple(known.values())
     times = {o: _times(o, spectrum.lam, spectrum.rho, *start) for o in BOTH}
     learned = {o: _verdicts(spectrum, _least_rho(o, *start)) for o in BOTH}
     growth = {o: _growth(o, spectrum.rho, *start) for o in BOTH}
@@ -154,7 +155,7 @@ def told(verdicts):
 
 def _least_rho(objective, depth, epsilon, fraction):
     """The rho beyond which a feature is learned."""
-    log_rho = objective.saturation_power(depth) / depth * (np.log(epsilon) - np.log(fraction))
+    log_rho = objective.saturation_power(depth=depth) / depth * (np.log(epsilon) - np.log(fraction))
     return float(np.exp(min(log_rho, np.log(LARGE))))
 
 
@@ -171,27 +172,27 @@ def _verdicts(spectrum, least):
 def _growth(objective, rho, depth, epsilon, fraction):
     """`fraction` of the final size over epsilon, 0 where there is none."""
     grows = rho > 0
-    log_size = depth / objective.saturation_power(depth) * np.log(np.where(grows, rho, 1.0))
+    log_size = depth / objective.saturation_power(depth=depth) * np.log(np.where(grows, rho, 1.0))
     log_growth = log_size + np.log(fraction) - np.log(epsilon)
     return np.exp(np.minimum(log_growth, np.log(LARGE))) * grows
 
 
-def checked_start(depth, epsilon, fraction):
+def checked_start(*, depth, epsilon, fraction):
     """The three arguments of `predict`, or ValueError."""
-    return (
-        validate.depth(depth),
-        validate.number("epsilon", epsilon, validate.positive),
-        validate.number("fraction", fraction, validate.open_unit),
-    )
+    return {
+        "depth": validate.depth(depth),
+        "epsilon": validate.number("epsilon", epsilon, validate.positive),
+        "fraction": validate.number("fraction", fraction, validate.open_unit),
+    }
 
 
 def _times(objective, lam, rho, depth, epsilon, fraction):
     """Critical times where a feature is learned, inf elsewhere."""
     grows, times = (lam > 0) & (rho > 0), np.full(np.shape(lam), np.inf)  # NaN is not
-    final = depth / objective.saturation_power(depth) * np.log(np.where(grows, rho, 1.0))
+    final = depth / objective.saturation_power(depth=depth) * np.log(np.where(grows, rho, 1.0))
     learned = grows & (np.log(epsilon) < np.log(fraction) + final)
     times[learned] = critical_time.exact(
-        objective, lam[learned], rho[learned], depth, epsilon, fraction
+        objective, lam[learned], rho[learned], depth=depth, epsilon=epsilon, fraction=fraction
     )
     return times
 
@@ -200,7 +201,7 @@ def _pull(objective, rho, crosstalk, times, depth, epsilon):
     """The largest crosstalk on each feature from one learned before it, (d,)."""
     grows = rho > 0
     relative = np.where(grows & np.isfinite(times), crosstalk, 0.0)
-    power, most = depth / objective.saturation_power(depth), np.log(LARGE)
+    power, most = depth / objective.saturation_power(depth=depth), np.log(LARGE)
     log_size = power * np.log(np.where(grows, rho, 1.0))
     with np.errstate(under="ignore"):
         size = np.exp(np.minimum(log_size, most)) * grows

@@ -28,7 +28,7 @@ def follow(objective, t, lam, rho, depth, epsilon, decay, rate=None, teacher=Non
         Increasing from 0.
     lam, rho, epsilon, decay, rate, teacher : arrays of one shape
     """
-    shape, growth = epsilon.shape, objective.growth_exponent(depth) - 1
+    shape, growth = epsilon.shape, objective.growth_exponent(depth=depth) - 1
     with np.errstate(divide="ignore"):
         log_lam, log_rho, start, log_decay = (
             np.log(values).ravel() for values in (lam, rho, epsilon, decay)
@@ -58,7 +58,7 @@ def follow(objective, t, lam, rho, depth, epsilon, decay, rate=None, teacher=Non
         return np.stack([change, follows], axis=-1), jacobian.reshape(*s.shape, 2, 2)
 
     everyone = np.arange(len(start))
-    end = depth / objective.saturation_power(depth) * log_rho
+    end = depth / objective.saturation_power(depth=depth) * log_rho
     largest = np.zeros_like(state)
     largest[:, 0] = np.maximum(np.maximum(start, start - state[:, 1:].sum(1)), end)
     first, most = (np.logaddexp.reduce(exponents(everyone, where)) for where in (state, largest))

@@ -10,7 +10,7 @@ from jepabook.theory.dynamics import _check_time, _elapsed_time, _log_start, fix
 from jepabook.theory.objectives import JEPA
 
 
-def exact(objective, lam, rho, depth, epsilon, fraction=0.5):
+def exact(objective, lam, rho, *, depth, epsilon, fraction=0.5):
     """The time t* with w(t*) = fraction * w_inf, eq. (11), from the closed form.
 
     Parameters
@@ -36,7 +36,7 @@ def exact(objective, lam, rho, depth, epsilon, fraction=0.5):
     depth, lam, rho, epsilon, fraction, start = _arguments(
         objective, lam, rho, depth, epsilon, fraction
     )
-    power = objective.saturation_power(depth)
+    power = objective.saturation_power(depth=depth)
     stop = power / depth * np.log(fraction)
     step = log_product((fraction, power), (rho, depth), (epsilon, -power)) / depth
     time = _elapsed_time(objective, depth, lam, rho, start, stop, step)
@@ -44,16 +44,18 @@ def exact(objective, lam, rho, depth, epsilon, fraction=0.5):
     return time[()]
 
 
-def expansion(objective, lam, rho, depth, epsilon, fraction=0.5, terms=None):
+def expansion(objective, lam, rho, *, depth, epsilon, fraction=0.5, terms=None):
     """The first `terms` terms of the expansion of the critical time as epsilon -> 0.
 
     The sum of `expansion_terms`; parameters as there. With ``terms=2*depth - 1`` and JEPA it is
     the sum in eq. (12), with ``terms=1`` and MAE the leading term of eq. (13).
     """
-    return expansion_terms(objective, lam, rho, depth, epsilon, fraction, terms).sum(axis=0)[()]
+    return expansion_terms(
+        objective, lam, rho, depth=depth, epsilon=epsilon, fraction=fraction, terms=terms
+    ).sum(axis=0)[()]
 
 
-def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=None):
+def expansion_terms(objective, lam, rho, *, depth, epsilon, fraction=0.5, terms=None):
     """The terms of the critical time in order of decreasing size as epsilon -> 0 (ours).
 
     With s = 3 - q, m = (q - 1)/s, c = 1 / (s lam rho^m) and F(z) = z^(-m) Phi(z, 1, -m), its pole
@@ -85,7 +87,7 @@ def expansion_terms(objective, lam, rho, depth, epsilon, fraction=0.5, terms=Non
     depth, lam, rho, epsilon, fraction, _ = _arguments(
         objective, lam, rho, depth, epsilon, fraction
     )
-    m, power = objective.slowdown(depth), objective.saturation_power(depth)
+    m, power = objective.slowdown(depth=depth), objective.saturation_power(depth=depth)
     diverging, resonant = int(np.ceil(m)), m == np.ceil(m)
     finite = diverging + resonant + 1
     if terms is None:
@@ -142,7 +144,7 @@ def _arguments(objective, lam, rho, depth, epsilon, fraction):
     return depth, lam, rho, epsilon, fraction, start
 
 
-def order(objective, lam, rho, depth, epsilon, fraction=0.5):
+def order(objective, lam, rho, *, depth, epsilon, fraction=0.5):
     """The indices of the features from the first learned to the last.
 
     Parameters as for `exact`; features along the last axis.
@@ -152,11 +154,11 @@ def order(objective, lam, rho, depth, epsilon, fraction=0.5):
     ndarray of int
         Ties keep the order of the input.
     """
-    times = exact(objective, lam, rho, depth, epsilon, fraction)
+    times = exact(objective, lam, rho, depth=depth, epsilon=epsilon, fraction=fraction)
     return np.argsort(np.atleast_1d(times), axis=-1, kind="stable")
 
 
-def inversion_boundary(objective, rho, rho_other, depth, epsilon, fraction=0.5):
+def inversion_boundary(objective, rho, rho_other, *, depth, epsilon, fraction=0.5):
     """The ratio lam_other / lam at which two features are learned at the same time (ours).
 
     Since the critical time is proportional to 1 / lam, the boundary is explicit: the ratio of the
@@ -183,21 +185,26 @@ def inversion_boundary(objective, rho, rho_other, depth, epsilon, fraction=0.5):
     validate.objective(objective)
     validate.positive("rho_other", rho_other)  # under its own name, which `exact` does not know
     # in units in which the times for tiny epsilon fit in float64 more often; exact, a power of 2
-    fold = (1 - objective.growth_exponent(depth)) * np.log2(validate.positive("epsilon", epsilon))
+    fold = (1 - objective.growth_exponent(depth=depth)) * np.log2(
+        validate.positive("epsilon", epsilon)
+    )
     lam = np.exp2(np.clip(np.floor(fold), 0, 1000))
-    times = [exact(objective, lam, r, depth, epsilon, fraction) for r in (rho, rho_other)]
+    times = [
+        exact(objective, lam, r, depth=depth, epsilon=epsilon, fraction=fraction)
+        for r in (rho, rho_other)
+    ]
     validate.broadcast(rho=times[0], rho_other=times[1])
     for name, time in zip(("rho", "rho_other"), times, strict=True):
         validate.where(
             "epsilon",
             np.broadcast_to(epsilon, np.shape(time)),
             np.asarray(time) > 0,
-            f"must lie below fraction * fixed_point({objective}, {name}, {depth})",
+            f"must lie below fraction * fixed_point({objective}, {name}, depth={depth})",
         )
     return times[1] / times[0]
 
 
-def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
+def inversion_scales(lam_ratio, rho, rho_other, *, depth, fraction=0.5):
     """The initial scales at which JEPA learns a feature of larger lam and smaller rho last (ours).
 
     The difference of the two critical times changes with epsilon by the difference of the inverse
@@ -233,10 +240,12 @@ def inversion_scales(lam_ratio, rho, rho_other, depth, fraction=0.5):
     if not rho_other < rho:
         raise ValueError(f"rho_other must be below rho = {rho!r}, got {rho_other!r}")
     fraction = validate.number("fraction", fraction, validate.open_unit)
-    highest = np.log(fraction * fixed_point(JEPA, rho_other, depth))
+    highest = np.log(fraction * fixed_point(JEPA, rho_other, depth=depth))
 
     def excess(log_epsilon):
-        boundary = inversion_boundary(JEPA, rho, rho_other, depth, np.exp(log_epsilon), fraction)
+        boundary = inversion_boundary(
+            JEPA, rho, rho_other, depth=depth, epsilon=np.exp(log_epsilon), fraction=fraction
+        )
         return boundary - lam_ratio
 
     lowest, edge = np.log(1e-290), highest - 1e-9

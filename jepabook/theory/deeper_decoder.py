@@ -7,7 +7,7 @@ from jepabook.theory import clock
 from jepabook.theory.dynamics import SIZE_FITS
 
 
-def slowdown(objective, depth, decoder_depth):
+def slowdown(objective, *, depth, decoder_depth):
     """The exponent m of `Objective.slowdown` for a decoder of M aligned layers.
 
     (2L + M - 2) / M for JEPA and (L + M - 2) / (L + M) for MAE.
@@ -16,7 +16,7 @@ def slowdown(objective, depth, decoder_depth):
     return ((objective.base_exponent - 1) * depth + decoder_depth - 2) / power
 
 
-def fixed_point(objective, rho, depth, decoder_depth):
+def fixed_point(objective, rho, *, depth, decoder_depth):
     """Final size with a decoder of M aligned layers: rho^(L/M) (JEPA), rho^(L/(L+M)) (MAE)."""
     rho = validate.positive("rho", rho)
     with np.errstate(over="ignore", under="ignore"):
@@ -24,7 +24,7 @@ def fixed_point(objective, rho, depth, decoder_depth):
     return validate.where("rho", size, np.isfinite(size), SIZE_FITS)
 
 
-def critical_time(objective, lam, rho, depth, decoder_depth, gain, fraction=0.5):
+def critical_time(objective, lam, rho, *, depth, decoder_depth, gain, fraction=0.5):
     """When a feature reaches a fraction of its final size, with a decoder of M aligned layers.
 
     Parameters
@@ -40,7 +40,10 @@ def critical_time(objective, lam, rho, depth, decoder_depth, gain, fraction=0.5)
     ndarray
         In units of gradient flow: L times this is `critical_time.exact` where M = 1.
     """
-    m, power = slowdown(objective, depth, decoder_depth), _power(objective, depth, decoder_depth)
+    m, power = (
+        slowdown(objective, depth=depth, decoder_depth=decoder_depth),
+        _power(objective, depth, decoder_depth),
+    )
     lam, rho, gain, fraction = validate.broadcast(
         lam=validate.positive("lam", lam),
         rho=validate.positive("rho", rho),

@@ -22,7 +22,7 @@ from jepabook.theory._double_double import log_product
 SIZE_FITS = "must be small enough for the size to fit in float64"
 
 
-def velocity(objective, w, lam, rho, depth):
+def velocity(objective, w, lam, rho, *, depth):
     """Right-hand side of eqs. (7), (8): lam w^(k - 1/L) - (lam / rho) w^3.
 
     Parameters
@@ -52,7 +52,7 @@ def velocity(objective, w, lam, rho, depth):
         lam=validate.positive("lam", lam),
         rho=validate.positive("rho", rho),
     )
-    q, log_z = objective.growth_exponent(depth), _log_saturation(objective, w, rho, depth)
+    q, log_z = objective.growth_exponent(depth=depth), _log_saturation(objective, w, rho, depth)
     with np.errstate(all="ignore"):
         plain, grown = -lam * w**q * np.expm1(log_z), q * np.log(w)
         # in logarithms where a factor leaves float64 and the product need not
@@ -67,7 +67,7 @@ def velocity(objective, w, lam, rho, depth):
     return change[()]
 
 
-def fixed_point(objective, rho, depth):
+def fixed_point(objective, rho, *, depth):
     """The stable fixed point of eq. (9): rho^L for JEPA, rho^(L / (L + 1)) for MAE.
 
     Parameters
@@ -89,7 +89,7 @@ def fixed_point(objective, rho, depth):
     validate.objective(objective)
     rho, depth = validate.positive("rho", rho), validate.depth(depth)
     with np.errstate(over="ignore", under="ignore"):
-        size = rho ** (depth / objective.saturation_power(depth))
+        size = rho ** (depth / objective.saturation_power(depth=depth))
     validate.where("rho", rho, np.isfinite(size), SIZE_FITS)
     return size[()]
 
@@ -99,11 +99,11 @@ def _log_saturation(objective, w, rho, depth):
 
     Arrays that broadcast; no checks. Zero exactly at the fixed point, negative below it.
     """
-    power = objective.saturation_power(depth)
+    power = objective.saturation_power(depth=depth)
     return log_product((w, power), (rho, -depth)) / depth
 
 
-def time_to_reach(objective, w, lam, rho, depth, epsilon):
+def time_to_reach(objective, w, lam, rho, *, depth, epsilon):
     """The time t(w) at which the solution of (7) or (8) that starts at epsilon passes w.
 
     The closed form of Theorems B.7 and B.10 and of eqs. (115)-(119) in one formula:
@@ -140,14 +140,14 @@ def time_to_reach(objective, w, lam, rho, depth, epsilon):
     start = _log_start(objective, epsilon, rho, depth)
     stop = _log_saturation(objective, w, rho, depth)
     reached = stop < 0
-    step = objective.saturation_power(depth) / depth * log_product((w, 1), (epsilon, -1))
+    step = objective.saturation_power(depth=depth) / depth * log_product((w, 1), (epsilon, -1))
     stop, step = np.where(reached, stop, -1.0), np.where(reached, step, 0.0)
     time = np.where(step != 0, _elapsed_time(objective, depth, lam, rho, start, stop, step), 0.0)
     _check_time(time, epsilon, "w", w, step)
     return np.where(reached, time, np.inf)[()]
 
 
-def trajectory(objective, t, lam, rho, depth, epsilon):
+def trajectory(objective, t, lam, rho, *, depth, epsilon):
     """The solution w(t) of eq. (7) or (8) with w(0) = epsilon, by inverting the closed form.
 
     Parameters
@@ -166,17 +166,17 @@ def trajectory(objective, t, lam, rho, depth, epsilon):
     """
     log_z, rho = _log_saturation_at(objective, t, lam, rho, depth, epsilon)
     log_z += np.log(rho)
-    log_z *= depth / objective.saturation_power(depth)
+    log_z *= depth / objective.saturation_power(depth=depth)
     return _size_of(log_z, "rho", rho)
 
 
-def relative_gap(objective, t, lam, rho, depth, epsilon):
+def relative_gap(objective, t, lam, rho, *, depth, epsilon):
     """1 - w(t) / w_inf, the distance still to go, with full relative accuracy however small.
 
     Parameters as for `trajectory`. A float64 w(t) cannot show a gap below 1e-16; this can.
     """
     log_z, _ = _log_saturation_at(objective, t, lam, rho, depth, epsilon)
-    return -np.expm1(depth / objective.saturation_power(depth) * log_z)[()]
+    return -np.expm1(depth / objective.saturation_power(depth=depth) * log_z)[()]
 
 
 def _elapsed_time(objective, depth, lam, rho, start, stop, step):
@@ -194,7 +194,7 @@ def _elapsed_time(objective, depth, lam, rho, start, stop, step):
     ndarray
         t, not finite where it overflows. Every term has the sign of `step`.
     """
-    m = objective.slowdown(depth)
+    m = objective.slowdown(depth=depth)
     log_scale = -m * np.log(rho)
     # where terms leave float64, their quotients by lam need not
     far = np.abs(log_scale) + np.abs(m * start) > 600
@@ -223,15 +223,14 @@ def _size_of(log_size, name, value):
 def _log_start(objective, epsilon, rho, depth):
     """log z at w = epsilon, arrays that broadcast; ValueError unless below the fixed point."""
     start = _log_saturation(objective, epsilon, rho, depth)
-    validate.where(
-        "epsilon", epsilon, start < 0, f"must lie in (0, fixed_point({objective}, rho, {depth}))"
-    )
+    allowed = f"must lie in (0, fixed_point({objective}, rho, depth={depth}))"
+    validate.where("epsilon", epsilon, start < 0, allowed)
     return start
 
 
 def _power(objective, depth):
     """s = 3 - q."""
-    return objective.saturation_power(depth) / depth
+    return objective.saturation_power(depth=depth) / depth
 
 
 def _log_saturation_at(objective, t, lam, rho, depth, epsilon):
@@ -241,7 +240,7 @@ def _log_saturation_at(objective, t, lam, rho, depth, epsilon):
     t, lam = validate.finite("t", t), validate.positive("lam", lam)
     rho, epsilon = validate.positive("rho", rho), validate.positive("epsilon", epsilon)
     validate.broadcast(t=t, lam=lam, rho=rho, epsilon=epsilon)
-    m = objective.slowdown(depth)
+    m = objective.slowdown(depth=depth)
     epsilon, wide_rho = validate.broadcast(epsilon=epsilon, rho=rho)
     start = _log_start(objective, epsilon, wide_rho, depth)
     s, log_speed = _power(objective, depth), m * np.log(rho)

@@ -96,7 +96,7 @@ def split(objective, encoder, decoder, sigma_xx, sigma_yx, sigma_yy):
     return gap, floor
 
 
-def feature_loss(objective, w, lam, rho, depth, variance_y=None, target=None):
+def feature_loss(objective, w, lam, rho, *, depth, variance_y=None, target=None):
     """What one feature of an aligned network adds to the loss: the gap and the floor.
 
     Parameters
@@ -160,7 +160,7 @@ def _feature(lam, rho, variance_y):
     return lam, rho, np.maximum(variance, least)
 
 
-def turning_correlation(depth):
+def turning_correlation(*, depth):
     """The correlation of two views up to which JEPA's loss never falls: 2 sqrt(L(L+1)) / (2L+1).
 
     Parameters
@@ -178,7 +178,7 @@ def turning_correlation(depth):
     return 2 * (depth * (depth + 1)) ** 0.5 / (2 * depth + 1)
 
 
-def turning_sizes(lam, rho, depth, variance_y=None):
+def turning_sizes(lam, rho, *, depth, variance_y=None):
     """The two sizes between which the loss of an aligned feature of JEPA falls as it grows.
 
     Below the first and above the second, up to its end rho^L, the loss rises.
@@ -212,6 +212,7 @@ def curve(
     t,
     lam,
     rho,
+    *,
     depth,
     epsilon,
     variance_y=None,
@@ -239,20 +240,23 @@ def curve(
     """
     validate.objective(objective)
     features = np.atleast_1d(*_feature(lam, rho, variance_y))
+    known = {"depth": depth, "epsilon": epsilon, "weight_decay": weight_decay}
     if target_rate is None:
         if teacher is not None:
             told = validate.one_line(teacher)
             raise ValueError(f"teacher must be None without a target_rate, got {told}")
-        size = _decay.trajectory(objective, t, *features[:2], depth, epsilon, weight_decay)
+        size = _decay.trajectory(objective, t, *features[:2], **known)
         target = size if objective.targets_encoder else np.ones_like(size)
     else:
         if objective is not JEPA:
             told = validate.one_line(target_rate)
             raise ValueError(f"target_rate must be None for {objective}, got {told}")
         size, target = target_network.trajectory(
-            t, *features[:2], depth, epsilon, target_rate, weight_decay, teacher
+            t, *features[:2], **known, target_rate=target_rate, teacher=teacher
         )
     lam, rho, variance_y = features
     given = {"target": target} if objective.targets_encoder else {}
-    gap, floor = feature_loss(objective, size, lam, rho, depth, variance_y, **given)
+    gap, floor = feature_loss(
+        objective, size, lam, rho, depth=depth, variance_y=variance_y, **given
+    )
     return Curve(size, target, gap + floor, floor, variance_y * target**2)

@@ -78,7 +78,7 @@ def _entries(name, value):
     return validate.finite(name, value)
 
 
-def aligned_weights(objective, depth, width, epsilon, seed, signs=1.0):
+def aligned_weights(objective, *, depth, width, epsilon, seed, signs=1.0):
     """Initial weights that obey Assumption 3.1.
 
     W_a = epsilon^(1/L) U_a with U_a drawn uniformly from the orthogonal group, and

@@ -39,22 +39,22 @@ class Objective:
     def __str__(self):
         return self.name
 
-    def growth_exponent(self, depth):
+    def growth_exponent(self, *, depth):
         """The exponent q = k - 1/L of the growth term in eqs. (7), (8)."""
         return self.base_exponent - 1 / validate.depth(depth)
 
-    def saturation_power(self, depth):
+    def saturation_power(self, *, depth):
         """The integer j = L (3 - q): z = (w / w_inf)^(3-q) obeys z^L = w^j / rho^L."""
         return (3 - self.base_exponent) * validate.depth(depth) + 1
 
-    def slowdown(self, depth):
+    def slowdown(self, *, depth):
         """The exponent m = (q - 1) / (3 - q): 2L - 1 for JEPA, (L - 1) / (L + 1) for MAE.
 
         In the coordinate y = logit z both objectives obey dy/dt = (3 - q) lam rho^m z^m
         (ours). -m is the parameter a of the Lerch transcendent in the closed form.
         """
         depth = validate.depth(depth)
-        return ((self.base_exponent - 1) * depth - 1) / self.saturation_power(depth)
+        return ((self.base_exponent - 1) * depth - 1) / self.saturation_power(depth=depth)
 
     def target(self, encoder):
         """The matrix T of the target T y: the encoder itself (JEPA) or the identity (MAE)."""

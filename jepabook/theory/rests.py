@@ -22,7 +22,7 @@ _CONDITION = 1e8  # of B on these rows
 _ORTHOGONAL = 1e-6  # how far the decoder's frames may be off
 
 
-def final_encoder(objective, sigma_xx, sigma_yx, depth, tolerance=1e-13):
+def final_encoder(objective, sigma_xx, sigma_yx, *, depth, tolerance=1e-13):
     """The encoder, up to a rotation of its output, where balanced layers of full rank rest.
 
     A root S of G = S'S, the positive definite solution of B'GB = G^(1+1/L) (JEPA) or
@@ -62,13 +62,13 @@ def final_encoder(objective, sigma_xx, sigma_yx, depth, tolerance=1e-13):
     raise RuntimeError(f"the iteration did not settle: {np.abs(gram - before).max():.1e}")
 
 
-def final_gram(objective, sigma_xx, sigma_yx, depth):
+def final_gram(objective, sigma_xx, sigma_yx, *, depth):
     """W'W of the encoder at rest: S'S of `final_encoder`."""
-    root = final_encoder(objective, sigma_xx, sigma_yx, depth)
+    root = final_encoder(objective, sigma_xx, sigma_yx, depth=depth)
     return root.T @ root
 
 
-def rest(sigma_xx, sigma_yx, depth, rows, seed):
+def rest(sigma_xx, sigma_yx, *, depth, rows, seed):
     """Weights at which balanced JEPA rests, with an encoder whose row space is that of `rows`.
 
     Parameters
@@ -111,7 +111,7 @@ def rest(sigma_xx, sigma_yx, depth, rows, seed):
         raise ValueError(f"rows must span a left-invariant subspace, got rows that leave by {left}")
     if not np.linalg.cond(inside) < _CONDITION:
         raise ValueError(f"rows must be such that B is invertible on them, got {inside.tolist()}")
-    _, scales, turn = np.linalg.svd(final_encoder(JEPA, np.eye(len(rows)), inside, depth))
+    _, scales, turn = np.linalg.svd(final_encoder(JEPA, np.eye(len(rows)), inside, depth=depth))
     scales = scales ** (1 / depth)
     inside = turn @ inside @ turn.T
     frames = ortho_group.rvs(width, size=depth, random_state=generator).reshape(-1, width, width)
@@ -158,7 +158,7 @@ def residual_rates(weights, sigma_xx, sigma_yx):
     return np.linalg.eigvals(rates)
 
 
-def commuting_rates(lam, rho, kept, depth):
+def commuting_rates(lam, rho, kept, *, depth):
     """Those rates where covariances commute: entry (i, j) is that of x_j in the place of feature i.
 
     Parameters
@@ -192,7 +192,7 @@ def commuting_rates(lam, rho, kept, depth):
     return rates
 
 
-def delay(lam, distance, depth):
+def delay(lam, distance, *, depth):
     """How long a pair of equal features stays near nothing: the leading term for small distances.
 
     Parameters
@@ -236,7 +236,7 @@ def imbalance(weights):
     return weights[1:].mT @ weights[1:] - weights[:-1] @ weights[:-1].mT
 
 
-def read_off(objective, times, sizes, final, depth):
+def read_off(objective, times, sizes, final, *, depth):
     """(lam, rho) of an aligned feature from its sizes at two times and its final size.
 
     The closed form of the dynamics, solved for its parameters: exact for exact sizes.
@@ -268,6 +268,8 @@ def read_off(objective, times, sizes, final, depth):
     validate.where("times", times, times[1] > times[0], "must increase")
     validate.where("sizes", sizes[1], sizes[1] > sizes[0], "must increase")
     validate.where("final", final, final > then, "must be above the sizes")
-    rho = final ** (objective.saturation_power(depth) / depth)
+    rho = final ** (objective.saturation_power(depth=depth) / depth)
     # time goes like 1 / lam
-    return time_to_reach(objective, then, 1.0, rho, depth, first) / (times[1] - times[0]), rho
+    return time_to_reach(objective, then, 1.0, rho, depth=depth, epsilon=first) / (
+        times[1] - times[0]
+    ), rho

@@ -29,7 +29,7 @@ _LOG_FASTEST, _LOG_SLOWEST = 50.0, -46.0
 _TINY = 1e-290  # a product below it has lost digits
 
 
-def trajectory(t, lam, rho, depth, epsilon, target_rate, weight_decay=0.0, teacher=None):
+def trajectory(t, lam, rho, *, depth, epsilon, target_rate, weight_decay=0.0, teacher=None):
     """Sizes w(t), w_target(t) of features under a target network of rate tau, by integration.
 
     Parameters
@@ -72,7 +72,7 @@ def trajectory(t, lam, rho, depth, epsilon, target_rate, weight_decay=0.0, teach
     return _size_of(size, "epsilon", epsilon), _size_of(target, "teacher", teacher)
 
 
-def critical_time(lam, rho, depth, epsilon, target_rate, fraction=0.5, goal=None):
+def critical_time(lam, rho, *, depth, epsilon, target_rate, fraction=0.5, goal=None):
     """When a feature of a network with target rate tau reaches `fraction` of its final size.
 
     One function serves all features: with u = omega / rho, v = omega_target / rho and the time
@@ -135,10 +135,10 @@ def _times(lam, rho, depth, epsilon, log_rate, fraction, goal):
         validate.where("goal", goal, stop < 0, "must lie below rho^depth")
     validate.where("epsilon", epsilon, step > 0, "must lie below the goal")
     if goal is None:
-        jepa = closed_form.exact(JEPA, lam, rho, depth, epsilon, fraction)
+        jepa = closed_form.exact(JEPA, lam, rho, depth=depth, epsilon=epsilon, fraction=fraction)
     else:
-        jepa = time_to_reach(JEPA, goal, lam, rho, depth, epsilon)
-    m, start = JEPA.slowdown(depth), _log_saturation(JEPA, epsilon, rho, depth)
+        jepa = time_to_reach(JEPA, goal, lam, rho, depth=depth, epsilon=epsilon)
+    m, start = JEPA.slowdown(depth=depth), _log_saturation(JEPA, epsilon, rho, depth)
     log_speed = np.log(lam) + m * np.log(rho)
     # lam rho^m theta of JEPA; its largest term is taken out, for it may leave float64
     unit = np.log(clock._difference(m, start, stop, step, m * start)) - m * start
@@ -211,7 +211,7 @@ def _late(depth, start, stop, log_rate, log_unit):
     return late, np.where(follows, rate - log_rate, 0.0)
 
 
-def inversion_boundary(rho, rho_other, depth, epsilon, target_rate, fraction=0.5, goal=None):
+def inversion_boundary(rho, rho_other, *, depth, epsilon, target_rate, fraction=0.5, goal=None):
     """The ratio lam_other / lam at which two features tie, for lam = 1 and rate tau.
 
     tau times the critical time depends on tau / lam alone and increases with it, so a tie means
@@ -265,7 +265,7 @@ def inversion_boundary(rho, rho_other, depth, epsilon, target_rate, fraction=0.5
     return float(np.exp(krogh_interpolate(found[near], fine[near], 0.0)))
 
 
-def fast_delay(rho, depth, epsilon, target_rate, fraction=0.5):
+def fast_delay(rho, *, depth, epsilon, target_rate, fraction=0.5):
     """How much later than JEPA's the critical time is to first order in 1/tau.
 
     ``(L^2 / tau) (logit fraction^(1/L) - logit (gain / rho))``, gain = epsilon^(1/L): it does not
@@ -299,7 +299,7 @@ def fast_delay(rho, depth, epsilon, target_rate, fraction=0.5):
     return delay[()]
 
 
-def slow_trajectory(t, rho, depth, epsilon, target_rate):
+def slow_trajectory(t, rho, *, depth, epsilon, target_rate):
     """Sizes w, w_target in the limit tau -> 0, t ~ 1/tau, in closed form; lam has dropped out.
 
     w = rho^L y^(L^2), w_target = (rho y^(L + 1))^L with 1 - y = (1 - y_0) exp(-tau t / (L^2 + L)),
@@ -337,7 +337,7 @@ def slow_trajectory(t, rho, depth, epsilon, target_rate):
     return size, target
 
 
-def slow_critical_time(rho, depth, epsilon, target_rate, fraction=0.5):
+def slow_critical_time(rho, *, depth, epsilon, target_rate, fraction=0.5):
     """When `slow_trajectory` reaches `fraction` of rho^L: later for larger rho.
 
     Parameters
@@ -397,7 +397,7 @@ def behind_teacher(lam, rho, teacher):
     return tuple(values[()] for values in student)
 
 
-def generation_size(rho, depth, generation):
+def generation_size(rho, *, depth, generation):
     """Final sizes after repeated distillation: each generation is the next one's frozen teacher.
 
     Generation 0 is the identity, generation 1 is MAE, generation infinity has JEPA's sizes:

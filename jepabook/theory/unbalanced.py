@@ -61,7 +61,7 @@ def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
     return np.abs(path.y.T.reshape(len(times), *scales.shape)[:, :-1].prod(1))
 
 
-def balanced_decoder(kappa, rho, depth):
+def balanced_decoder(kappa, rho, *, depth):
     """MAE's final decoder scale v where all encoder scales have v^2 - omega^2 = kappa.
 
     The root of v (v^2 - kappa)^(L/2) = rho with v > 0 and v^2 > kappa; rho / v is the final size.

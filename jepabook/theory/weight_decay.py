@@ -18,7 +18,7 @@ from jepabook.theory.dynamics import _log_saturation, _size_of, fixed_point
 _DECAY_FITS = "must be small enough for the decay to fit in float64"
 
 
-def critical_decay(objective, lam, rho, depth):
+def critical_decay(objective, lam, rho, *, depth):
     """The decay above which a feature has no size but zero: lam rho^m m^m / (m + 1)^(m + 1).
 
     Parameters
@@ -38,13 +38,13 @@ def critical_decay(objective, lam, rho, depth):
     lam, rho = validate.broadcast(
         lam=validate.positive("lam", lam), rho=validate.positive("rho", rho)
     )
-    decay = _product(lam, rho, objective.slowdown(depth), _log_fold(objective, depth))
+    decay = _product(lam, rho, objective.slowdown(depth=depth), _log_fold(objective, depth))
     return validate.where("rho", decay, np.isfinite(decay), _DECAY_FITS)[()]
 
 
 def _log_fold(objective, depth):
     """The logarithm of m^m / (m + 1)^(m + 1), the largest value of z^m (1 - z)."""
-    m = objective.slowdown(depth)
+    m = objective.slowdown(depth=depth)
     return -m * np.log1p(1 / m) - np.log1p(m) if m else 0.0
 
 
@@ -57,7 +57,7 @@ def _product(factor, base, power, log_rest):
         return np.where(far, np.exp(log_product), plain)
 
 
-def fixed_points(objective, lam, rho, depth, weight_decay):
+def fixed_points(objective, lam, rho, *, depth, weight_decay):
     """The unstable size, below which a feature dies, and the stable one, where it ends.
 
     Parameters
@@ -79,8 +79,8 @@ def fixed_points(objective, lam, rho, depth, weight_decay):
         rho=validate.positive("rho", rho),
         weight_decay=validate.non_negative("weight_decay", weight_decay),
     )
-    m, top = objective.slowdown(depth), fixed_point(objective, rho, depth)
-    power = depth / objective.saturation_power(depth)  # w = top z^power
+    m, top = objective.slowdown(depth=depth), fixed_point(objective, rho, depth=depth)
+    power = depth / objective.saturation_power(depth=depth)  # w = top z^power
     log_fold, none = _log_fold(objective, depth), decay == 0
     log_share = np.log(np.where(none, 1.0, decay)) - np.log(lam) - m * np.log(rho)
     limit = _product(lam, rho, m, log_fold)
@@ -111,7 +111,7 @@ def _root(function, value, low, high):
     return find_root(function, (low - 1e-9, np.broadcast_to(high, low.shape)), args=(value,)).x
 
 
-def greatest_decay(objective, lam, rho, depth, epsilon):
+def greatest_decay(objective, lam, rho, *, depth, epsilon):
     """The decay up to which a feature that starts at epsilon is learned.
 
     Below the size at which (dw/dt)/w without decay is largest, (fold rho)^(1/s) with
@@ -136,15 +136,15 @@ def greatest_decay(objective, lam, rho, depth, epsilon):
         rho=validate.positive("rho", rho),
         epsilon=validate.positive("epsilon", epsilon),
     )
-    m, log_z = objective.slowdown(depth), _log_saturation(objective, epsilon, rho, depth)
+    m, log_z = objective.slowdown(depth=depth), _log_saturation(objective, epsilon, rho, depth)
     below = log_z < (-np.log1p(1 / m) if m else -np.inf)
     log_gap = np.log(-np.expm1(np.where(below, log_z, -1.0)))
-    at_start = _product(lam, epsilon, objective.growth_exponent(depth) - 1, log_gap)
+    at_start = _product(lam, epsilon, objective.growth_exponent(depth=depth) - 1, log_gap)
     decay = np.where(below, at_start, _product(lam, rho, m, _log_fold(objective, depth)))
     return validate.where("rho", decay, np.isfinite(decay), _DECAY_FITS)[()]
 
 
-def final_size(objective, lam, rho, depth, epsilon, weight_decay):
+def final_size(objective, lam, rho, *, depth, epsilon, weight_decay):
     """Where a feature that starts at epsilon ends: its stable size, or 0.
 
     Parameters
@@ -159,14 +159,14 @@ def final_size(objective, lam, rho, depth, epsilon, weight_decay):
     ndarray or float64
         0 also in the borderline case of exactly `greatest_decay`.
     """
-    limit = greatest_decay(objective, lam, rho, depth, epsilon)
-    _, high = fixed_points(objective, lam, rho, depth, weight_decay)
+    limit = greatest_decay(objective, lam, rho, depth=depth, epsilon=epsilon)
+    _, high = fixed_points(objective, lam, rho, depth=depth, weight_decay=weight_decay)
     decay = np.asarray(weight_decay)
     learned = (decay < limit) | (decay == 0)  # where the limit is below float64, too
     return np.where(learned, high, 0.0)[()]
 
 
-def trajectory(objective, t, lam, rho, depth, epsilon, weight_decay):
+def trajectory(objective, t, lam, rho, *, depth, epsilon, weight_decay):
     """w(t) of one or several features with weight decay, by integration.
 
     Parameters

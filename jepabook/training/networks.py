@@ -37,7 +37,7 @@ class Settings:
 
 
 def initial_weights(
-    kind, count, depth, width, gain, seed, decoder_depth=1, dtype=torch.float32, device="cpu"
+    kind, count, *, depth, width, gain, seed, decoder_depth=1, dtype=torch.float32, device="cpu"
 ):
     """Random initial weights of `count` networks, every layer independent of the others.
 

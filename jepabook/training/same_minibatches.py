@@ -40,6 +40,7 @@ def train_both(
     seeds,
     gains,
     learning_rates,
+    *,
     depth=5,
     batch=1000,
     steps=5000,
@@ -87,7 +88,7 @@ def train_both(
     sequence = np.random.SeedSequence(validate.seed(seed))
     start, stream = (int(state) for state in sequence.generate_state(2))
     unit = linear_net.initial_weights(
-        "gaussian", seeds, depth, len(spectrum), 1.0, start, device=device
+        "gaussian", seeds, depth=depth, width=len(spectrum), gain=1.0, seed=start, device=device
     )
     gain = torch.as_tensor(np.broadcast_to(gains[:, None, None], lead).ravel(), dtype=unit.dtype)
     copies = len(gain) // seeds
@@ -186,7 +187,7 @@ class DecoderPath:
         return growth, (design @ coefficients).T, b / a
 
 
-def follow_decoder(spectrum, runs, stretches, seed, steps=50, depth=5, gain=3**-0.5, rate=0.03):
+def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, gain=3**-0.5, rate=0.03):
     """Follow JEPA's decoder from Gaussian weights by gradient descent on the population.
 
     Parameters
@@ -208,7 +209,9 @@ def follow_decoder(spectrum, runs, stretches, seed, steps=50, depth=5, gain=3**-
     stretches = validate.integer("stretches", stretches, most=10**6)
     steps = validate.integer("steps", steps, most=validate.MOST_STEPS // stretches)
     source = minibatch.Population(sigma_xx, sigma_yx, dtype=torch.float32)
-    weights = linear_net.initial_weights("gaussian", runs, depth, len(spectrum), gain, seed)
+    weights = linear_net.initial_weights(
+        "gaussian", runs, depth=depth, width=len(spectrum), gain=gain, seed=seed
+    )
     settings = linear_net.settings(JEPA, weights, rate)
     told, growth = [decoder_gain(weights, sigma_xx, sigma_yx)], []
     for _ in range(stretches):
@@ -254,6 +257,7 @@ def follow_loss(
     runs,
     stretches,
     seed,
+    *,
     target_rate=np.inf,
     weight_decay=0.0,
     steps=50,
@@ -303,7 +307,13 @@ def follow_loss(
         int(state) for state in np.random.SeedSequence(validate.seed(seed)).generate_state(2)
     )
     weights = linear_net.initial_weights(
-        "gaussian", runs, depth, len(spectrum), gain, start, dtype=torch.float64
+        "gaussian",
+        runs,
+        depth=depth,
+        width=len(spectrum),
+        gain=gain,
+        seed=start,
+        dtype=torch.float64,
     ).repeat(1, len(kinds), 1, 1)
 
     def for_each(name, value):

@@ -240,7 +240,7 @@ def _element(groups, i, j, count):
     return ((1 + ratio**2) * both - 2 * ratio * across) / count
 
 
-def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shuffled=False):
+def learning_time_deviation(objective, power, gamma, *, depth, epsilon, frames, shuffled=False):
     """Standard deviation of a half-time on a stream, for a slow learner, to leading order.
 
     The scalar equations with covariances that fluctuate: to first order the critical time moves by
@@ -277,7 +277,7 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
     positive = relative_lam > 0
     validate.where("gamma", gamma, positive, "must make power * gamma add up to a positive lam")
     lam, rho = relative_lam * unit, relative_lam / sigma_squared
-    time = critical_time.exact(objective, lam, rho, depth, epsilon)
+    time = critical_time.exact(objective, lam, rho, depth=depth, epsilon=epsilon)
     if not time > 0:
         raise ValueError(f"epsilon must lie below half of the final size, got {epsilon!r}")
     if shuffled:
@@ -285,7 +285,7 @@ def learning_time_deviation(objective, power, gamma, depth, epsilon, frames, shu
     else:
         (a, b), (_, d) = long_run_covariance(power, gamma)
     # along y = log(w / w_inf): smooth on the scale of 1, so that pieces of 1/2 are exact
-    s, m = objective.saturation_power(depth) / depth, objective.slowdown(depth)
+    s, m = objective.saturation_power(depth=depth) / depth, objective.slowdown(depth=depth)
     start, stop = dynamics._log_saturation(objective, epsilon, rho, depth) / s, np.log(0.5)
     edges = np.linspace(start, stop, int(2 * (stop - start)) + 2)
     nodes, weights = np.polynomial.legendre.leggauss(16)

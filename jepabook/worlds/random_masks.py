@@ -96,7 +96,7 @@ def features(covariance, visible, tolerance=1e-9):
     return FeatureDirections(vectors.T[order], lam, rho, sigma_squared)
 
 
-def latest_start(objective, depth):
+def latest_start(objective, *, depth):
     """The largest start, over the final size, from which half-times surely fall with the excess.
 
     Ours: the root a of 2 F(a) = R(a), F(a) being the integral of 1 / (u^q - u^3) from a to 1/2 and
@@ -117,13 +117,13 @@ def latest_start(objective, depth):
     depth = validate.depth(depth)
 
     def surplus(a):
-        time = dynamics.time_to_reach(objective, 0.5, 1.0, 1.0, depth, a)
-        return 2 * time * dynamics.velocity(objective, a, 1.0, 1.0, depth) - a
+        time = dynamics.time_to_reach(objective, 0.5, 1.0, 1.0, depth=depth, epsilon=a)
+        return 2 * time * dynamics.velocity(objective, a, 1.0, 1.0, depth=depth) - a
 
     return brentq(surplus, 0.1, 0.49)
 
 
-def best_share(objective, w, excess, level, depth):
+def best_share(objective, w, excess, level, *, depth):
     """The visible share at which a feature of size w grows fastest: 0 if it grows at none (ours).
 
     With g = w^(3 - q), that is w^(1/L) for JEPA and w^(1 + 1/L) for MAE, the velocity is
@@ -148,13 +148,13 @@ def best_share(objective, w, excess, level, depth):
         excess=validate.positive("excess", excess),
         level=validate.positive("level", level),
     )
-    log_g = objective.saturation_power(depth) / depth * np.log(w)
+    log_g = objective.saturation_power(depth=depth) / depth * np.log(w)
     # g, or g level / excess, may leave float64 where the share does not
     grows = -np.expm1(np.minimum(log_g + np.log(level) - np.log(excess), 0.0))
     return np.exp(-np.logaddexp(0.0, log_g)) / 2 * grows + 0.0  # no -0.0
 
 
-def soonest_share(objective, w, excess, level, depth, epsilon):
+def soonest_share(objective, w, excess, level, *, depth, epsilon):
     """The visible share at which a feature gets from `epsilon` to the size w soonest (ours).
 
     It lies between the `best_share` at w, which must be positive, and that at `epsilon` < w, and
@@ -165,14 +165,17 @@ def soonest_share(objective, w, excess, level, depth, epsilon):
         validate.number(name, value, validate.positive)
         for name, value in (("w", w), ("excess", excess), ("level", level), ("epsilon", epsilon))
     )
-    low, high = (float(best_share(objective, size, excess, level, depth)) for size in (w, epsilon))
+    low, high = (
+        float(best_share(objective, size, excess, level, depth=depth)) for size in (w, epsilon)
+    )
     if not (epsilon < w and low > 0):
         raise ValueError(f"w must be above epsilon, with a positive best_share, got {w}")
     if low == high:  # sizes so small that they no longer matter
         return low
 
     def time(f):
-        return dynamics.time_to_reach(objective, w, *moments(excess, level, f), depth, epsilon)
+        features = moments(excess, level, f)
+        return dynamics.time_to_reach(objective, w, *features, depth=depth, epsilon=epsilon)
 
     bounds = (low, min(high, 2 * low))
     options = {"xatol": 1e-9}
@@ -204,7 +207,7 @@ def marchenko_pastur(x, ratio):
     return np.where(inside, validate.where("ratio", density, np.isfinite(density), allowed), 0.0)
 
 
-def trained_sizes(objective, world, count, record_at, seed, depth=2, gain=0.2, rate=0.4):
+def trained_sizes(objective, world, count, record_at, seed, *, depth=2, gain=0.2, rate=0.4):
     """Sizes of a world's features in gradient descent from Gaussian layers.
 
     Parameters

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,6 +130,33 @@ def test_what_an_inner_module_offers_alone_is_found_there():
             assert thing.__module__ == home and not undocumented(key, thing)
 
 
+def by_position(module):
+    """The public functions and methods of a module that take depth or epsilon by position."""
+    things = dict(public(module))
+    for name, thing in public(module).items():
+        if inspect.isclass(thing):
+            methods = {key: value for key, value in vars(thing).items() if key[0] != "_"}
+            things |= {f"{name}.{key}": value for key, value in methods.items()}
+    return [
+        name
+        for name, thing in things.items()
+        if inspect.isfunction(thing)
+        and any(
+            parameter.kind != parameter.KEYWORD_ONLY
+            for key, parameter in inspect.signature(thing).parameters.items()
+            if key in ("depth", "epsilon")
+        )
+    ]
+
+
+def test_depth_and_epsilon_are_given_by_keyword():
+    """Everywhere but in statements of the ledger and their checks, which call each other."""
+    parts = ("jepabook.claims.paper", "jepabook.claims.ours", "jepabook.claims.checks")
+    named = [name for name in modules()[1:] if not name.startswith(parts)]
+    found = {name: by_position(importlib.import_module(name)) for name in named}
+    assert len(named) > 50 and not {name: bad for name, bad in found.items() if bad}
+
+
 def test_statements_of_the_ledger_are_described_by_their_rows():
     assert all(entry.says.strip() for entry in claims.book().values())
 
@@ -165,6 +193,20 @@ class TestItWouldBeCaught:
         from dataclasses import make_dataclass
 
         assert undocumented("Bare", make_dataclass("Bare", ["x"])) == ["Bare"]
+
+    def test_a_depth_that_is_given_by_position(self):
+        def scale(rho, depth):
+            return rho**depth
+
+        class Kind:
+            def power(self, *, depth):
+                return depth
+
+            def size(self, epsilon):
+                return epsilon
+
+        offered = {"__all__": ["scale", "Kind"], "scale": scale, "Kind": Kind}
+        assert by_position(SimpleNamespace(**offered)) == ["scale", "Kind.size"]
 
     def test_a_module_that_nobody_listed(self):
         assert not left_out("jepabook.brand_new") and left_out("jepabook.claims.ours.brand_new")

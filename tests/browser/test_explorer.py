@@ -61,7 +61,7 @@ class TestMathematics:
             for depth, lam, rho, epsilon in itertools.product(
                 range(1, 13), (0.05, 1.3, 5.0), (0.05, 0.3, 0.8, 1.0, 2.0), (1e-6, 1e-4, 0.01, 0.3)
             )
-            if epsilon < 0.999 * dynamics.fixed_point(objective, rho, depth)
+            if epsilon < 0.999 * dynamics.fixed_point(objective, rho, depth=depth)
         ]
 
     @pytest.mark.parametrize("objective", BOTH, ids=str)
@@ -69,23 +69,23 @@ class TestMathematics:
         count = 0
         for depth, known in itertools.groupby(self.grid(objective), key=lambda case: case[2]):
             lam, rho, _, epsilon = np.array(list(known)).T
-            start = epsilon / dynamics.fixed_point(objective, rho, depth)
+            start = epsilon / dynamics.fixed_point(objective, rho, depth=depth)
             p = np.array(
                 [*np.full((4, start.size), [[0.01], [0.5], [0.99], [1 - 1e-9]]), 1.00001 * start]
             )
             lam, rho, epsilon, p = (x.ravel() for x in np.broadcast_arrays(lam, rho, epsilon, p))
-            known = lam, rho, depth, epsilon, p
+            known = {"lam": lam, "rho": rho, "depth": depth, "epsilon": epsilon, "fraction": p}
             cases = [
                 ({"lam": case[0], "rho": case[1]}, depth, *case[2:])
                 for case in np.transpose([lam, rho, epsilon, p]).tolist()
             ]
             count += len(cases)
-            exact = critical_time.exact(objective, *known)
+            exact = critical_time.exact(objective, **known)
             close(theory("criticalTime", objective, cases), exact)
-            paper = critical_time.expansion(objective, *known, terms(objective, depth))
+            paper = critical_time.expansion(objective, **known, terms=terms(objective, depth))
             close(theory("paperTime", objective, cases), paper)
             # this sum crosses zero: measured by the size of its terms
-            complete = critical_time.expansion(objective, *known)
+            complete = critical_time.expansion(objective, **known)
             error = np.abs(theory("completeTime", objective, cases) - complete)
             assert np.max(error / (np.abs(complete) + np.abs(exact))) < TOLERANCE
         assert count > 1500
@@ -93,7 +93,7 @@ class TestMathematics:
     @pytest.mark.parametrize("objective", BOTH, ids=str)
     def test_final_sizes(self, theory, objective):
         cases = list(itertools.product((0.05, 0.7, 2.0), range(1, 13)))
-        expected = [dynamics.fixed_point(objective, *case) for case in cases]
+        expected = [dynamics.fixed_point(objective, rho, depth=depth) for rho, depth in cases]
         close(theory("finalSize", objective, cases), expected)
 
     @pytest.mark.parametrize("objective", BOTH, ids=str)
@@ -104,11 +104,13 @@ class TestMathematics:
             grid, theory("trajectory", objective, cases), strict=True
         ):
             t, share = np.array([(point["t"], point["share"]) for point in points]).T
-            size = dynamics.fixed_point(objective, rho, depth)
+            size = dynamics.fixed_point(objective, rho, depth=depth)
             assert t[0] == 0 and share[0] == pytest.approx(epsilon / size, rel=1e-12)
             assert np.all(np.diff(t) >= 0) and np.all(np.diff(share) > 0) and share[-1] > 1 - 1e-6
             assert np.max(np.diff(share)) < 0.07
-            expected = critical_time.exact(objective, lam, rho, depth, epsilon, share[5:])
+            expected = critical_time.exact(
+                objective, lam, rho, depth=depth, epsilon=epsilon, fraction=share[5:]
+            )
             close(t[5:], expected)
 
     @pytest.mark.parametrize("objective", BOTH, ids=str)
@@ -116,15 +118,17 @@ class TestMathematics:
         rng = np.random.default_rng(1)
         cases, expected, metres = [], [], []
         for lam, rho, depth, epsilon in self.grid(objective)[::3]:
-            half = critical_time.exact(objective, lam, rho, depth, epsilon, 0.9)
-            size = dynamics.fixed_point(objective, rho, depth)
+            half = critical_time.exact(
+                objective, lam, rho, depth=depth, epsilon=epsilon, fraction=0.9
+            )
+            size = dynamics.fixed_point(objective, rho, depth=depth)
             feature = {"lam": lam, "rho": rho}
             for t in abs(half) * rng.uniform(0, 1.6, 4):
                 cases.append((feature, depth, epsilon, t))
-                known = (objective, t, lam, rho, depth, epsilon)
-                expected.append(dynamics.trajectory(*known) / size)
-            growth = epsilon ** objective.growth_exponent(depth)
-            velocity = dynamics.velocity(objective, epsilon, lam, rho, depth)
+                w = dynamics.trajectory(objective, t, lam, rho, depth=depth, epsilon=epsilon)
+                expected.append(w / size)
+            growth = epsilon ** objective.growth_exponent(depth=depth)
+            velocity = dynamics.velocity(objective, epsilon, lam, rho, depth=depth)
             metres.append((feature, depth, epsilon, velocity / growth))
         close(theory("shareAt", objective, cases), expected)
         found = theory("firstMetre", objective, [case[:3] for case in metres])
@@ -142,7 +146,7 @@ class TestMathematics:
             for other, depth, epsilon, p in itertools.product(
                 (0.3, 0.6, 0.95), (1, 2, 5, 12), (1e-6, 1e-3, 0.05), (0.3, 0.5)
             )
-            if epsilon < 0.9 * p * dynamics.fixed_point(objective, other, depth)
+            if epsilon < 0.9 * p * dynamics.fixed_point(objective, other, depth=depth)
         ]
         expected = [critical_time.inversion_boundary(objective, *case) for case in grid]
         assert len(grid) > 30
@@ -152,7 +156,7 @@ class TestMathematics:
     @pytest.mark.parametrize("depth", [1, 2, 5, 12])
     def test_a_feature_that_starts_above_its_final_size_shrinks(self, theory, objective, depth):
         rho, lam = 0.05, 1.7
-        size = dynamics.fixed_point(objective, rho, depth)
+        size = dynamics.fixed_point(objective, rho, depth=depth)
         for epsilon in (1.01 * size, min(0.3, 3 * size), 0.3):
             if epsilon <= size:
                 continue
@@ -164,7 +168,7 @@ class TestMathematics:
 
                 def slowness(log_w):
                     w = np.exp(log_w)
-                    return -w / dynamics.velocity(objective, w, lam, rho, depth)
+                    return -w / dynamics.velocity(objective, w, lam, rho, depth=depth)
 
                 limits = np.log([w, epsilon])
                 expected, _ = quad(slowness, *limits, epsabs=0, epsrel=1e-11, limit=400)
@@ -218,9 +222,10 @@ def times_of(state, objective):
     """The package's critical times; nan for a feature that starts at or above its final size."""
     times = []
     for lam, rho in zip(state["lam"], state["rho"], strict=True):
-        below = state["eps"] < dynamics.fixed_point(objective, rho, state["L"])
-        known = (lam, rho, state["L"], state["eps"], state["p"])
-        times.append(critical_time.exact(objective, *known) if below else np.nan)
+        below = state["eps"] < dynamics.fixed_point(objective, rho, depth=state["L"])
+        known = {"lam": lam, "rho": rho, "depth": state["L"]}
+        known |= {"epsilon": state["eps"], "fraction": state["p"]}
+        times.append(critical_time.exact(objective, **known) if below else np.nan)
     return np.array(times)
 
 
@@ -231,14 +236,15 @@ def check(page):
         rows, exact = rows_of(page, objective), times_of(state, objective)
         assert len(rows) == len(exact) == len(state["lam"])
         for row, time, lam, rho in zip(rows, exact, state["lam"], state["rho"], strict=True):
-            size = dynamics.fixed_point(objective, rho, state["L"])
+            size = dynamics.fixed_point(objective, rho, depth=state["L"])
             if not time > 0:
                 close(row["numbers"], [size])
                 assert row["remark"] == ("never: shrinks" if np.isnan(time) else "at the start")
                 continue
-            known = (objective, lam, rho, state["L"], state["eps"], state["p"])
-            paper = critical_time.expansion(*known, terms(objective, state["L"]))
-            complete = critical_time.expansion(*known)
+            known = {"depth": state["L"], "epsilon": state["eps"], "fraction": state["p"]}
+            known |= {"objective": objective, "lam": lam, "rho": rho}
+            paper = critical_time.expansion(**known, terms=terms(objective, state["L"]))
+            complete = critical_time.expansion(**known)
             assert row["remark"] is None
             close(row["numbers"], [size, time, paper, complete])
     check_words(page, state)
@@ -488,7 +494,7 @@ def test_the_three_things_to_try_are_true(visit):
 
     def orders(lam, rho, depth, epsilon):
         return [
-            (critical_time.order(objective, lam, rho, depth, epsilon) + 1).tolist()
+            (critical_time.order(objective, lam, rho, depth=depth, epsilon=epsilon) + 1).tolist()
             for objective in BOTH
         ]
 
@@ -509,7 +515,7 @@ def test_the_three_things_to_try_are_true(visit):
     )
     assert "Under JEPA feature 2 shrinks" in words_of(page)[0]
     assert round(0.1 ** (1 / 5), 2) == 0.63 > pair[1][1]
-    assert dynamics.velocity(JEPA, 0.1, 1.2, 0.6, 5) < 0
+    assert dynamics.velocity(JEPA, 0.1, 1.2, 0.6, depth=5) < 0
     assert page.locator("#explorer-gain").inner_text() == "0.631"
 
 
@@ -692,7 +698,7 @@ def test_words_for_ties_losses_and_head_starts(visit):
     show(page, eps=0.1, f="1.2:0.9,1:0.6,0.9:0.5")
     assert words_of(page)[-1] == "JEPA never learns features 2 and 3; MAE does."
     show(page, eps=0.01, f="1:1,1.2:0.6,1.2:0.48")
-    start = 0.01 / dynamics.fixed_point(JEPA, 0.48, 5)
+    start = 0.01 / dynamics.fixed_point(JEPA, 0.48, depth=5)
     assert 0.2 < start < 0.5
     assert f"Feature 3 has little way to go: it starts at {100 * start:.0f} %" in words_of(page)[0]
     assert "little way" not in " ".join(words_of(page)[1:])
@@ -732,11 +738,11 @@ def test_values_under_the_pointer(visit, share):
         assert len(lines) == len(objectives)
         for objective, (t, values) in zip(objectives, lines, strict=True):
             for lam, rho, value in zip(state["lam"], state["rho"], values, strict=True):
-                size = dynamics.fixed_point(objective, rho, state["L"])
+                size = dynamics.fixed_point(objective, rho, depth=state["L"])
                 value *= 1 if share == "size" else size
                 if state["eps"] < size:
-                    known = (lam, rho, state["L"], state["eps"])
-                    close(value, dynamics.trajectory(objective, t, *known))
+                    known = {"lam": lam, "rho": rho, "depth": state["L"], "epsilon": state["eps"]}
+                    close(value, dynamics.trajectory(objective, t, **known))
                 else:
                     assert size <= value <= state["eps"]
 
@@ -800,9 +806,9 @@ def test_svg_csv_and_python_to_take_away(visit, tmp_path):
             np.array([float(row[key]) for row in own])
             for key in ("t", "w", "lam", "rho", "depth", "epsilon")
         )
-        known = (objective, t[1:-1], lam[0], rho[0], int(depth[0]), eps[0])
+        feature, known = (lam[0], rho[0]), {"depth": int(depth[0]), "epsilon": eps[0]}
         assert len(t) > 100
-        close(w[1:-1], dynamics.trajectory(*known))
+        close(w[1:-1], dynamics.trajectory(objective, t[1:-1], *feature, **known))
 
     page.locator("#explorer-python").click()
     lines = page.locator("#explorer-lines").inner_text()

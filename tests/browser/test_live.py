@@ -182,10 +182,12 @@ def test_the_sliders_flip_the_winner_where_the_package_says(visit):
         lam, rho = spectrum(noise)
         told = words(page).splitlines()[0]
         for objective in BOTH:
-            known = eps < dynamics.fixed_point(objective, rho, DEPTH)
+            known = eps < dynamics.fixed_point(objective, rho, depth=DEPTH)
             times = np.array(
                 [
-                    critical_time.exact(objective, a, r, DEPTH, eps) if fits else np.inf
+                    critical_time.exact(objective, a, r, depth=DEPTH, epsilon=eps)
+                    if fits
+                    else np.inf
                     for a, r, fits in zip(lam, rho, known, strict=True)
                 ]
             )
@@ -218,10 +220,10 @@ def test_the_runners_are_where_the_closed_form_is(visit, at):
             objective.name,
         )
         w = [
-            dynamics.trajectory(objective, at * axis, a, r, DEPTH, 0.003)
+            dynamics.trajectory(objective, at * axis, a, r, depth=DEPTH, epsilon=0.003)
             for a, r in zip(lam, rho, strict=True)
         ]
-        close(runners(page, objective), w / dynamics.fixed_point(objective, rho, DEPTH))
+        close(runners(page, objective), w / dynamics.fixed_point(objective, rho, depth=DEPTH))
 
 
 def test_the_race_runs_pauses_and_is_scrubbed(visit):
@@ -290,9 +292,9 @@ def check_plane(page):
     )
     firsts = []
     for objective in BOTH:
-        size = dynamics.fixed_point(objective, x, depth)
+        size = dynamics.fixed_point(objective, x, depth=depth)
         if eps < 0.5 * min(size, 1):
-            edge = critical_time.inversion_boundary(objective, 1.0, x, depth, eps)
+            edge = critical_time.inversion_boundary(objective, 1.0, x, depth=depth, epsilon=eps)
             close(dict(known)[objective.name], edge)
             firsts.append("noisy" if y > edge else "clean")
             if y != edge:
@@ -340,7 +342,9 @@ def test_the_boundaries_are_drawn_where_they_are(visit):
         x = 0.2 + 0.8 * (drawn[:, 0] - left) / (right - left)
         y = 0.6 * (4 / 0.6) ** ((bottom - drawn[:, 1]) / (bottom - top))
         inside = (y > 0.6) & (y < 4) & (x < 0.999)
-        expected = critical_time.inversion_boundary(objective, 1.0, x[inside], 4, 0.001)
+        expected = critical_time.inversion_boundary(
+            objective, 1.0, x[inside], depth=4, epsilon=0.001
+        )
         assert inside.sum() > 100
         steep = np.abs(np.gradient(np.log(expected), x[inside])) < 10
         close(y[inside][steep], expected[steep], rtol=2e-3)
@@ -424,7 +428,9 @@ def package_sizes(features, settings, moments):
     depth, gain, width = settings["depth"], settings["gain"], len(lam)
     aligned = settings["start"] == "aligned"
     kind, seed = "orthogonal" if aligned else settings["start"], settings["seed"]
-    weights = linear_net.initial_weights(kind, 1, depth, width, gain, seed, dtype=torch.float64)
+    weights = linear_net.initial_weights(
+        kind, 1, depth=depth, width=width, gain=gain, seed=seed, dtype=torch.float64
+    )
     weights = weights.repeat(1, 2, 1, 1)
     if aligned:
         eye = torch.eye(width, dtype=torch.float64)
@@ -495,7 +501,7 @@ def test_the_python_to_take_away_ends_where_the_picture_ends(visit, state):
     for run, objective in enumerate(BOTH):
         close(ends[objective], made["sizes"][run])
     if "aligned" in state:
-        close(ends[JEPA], dynamics.fixed_point(JEPA, np.array([1, 0.6]), 2), rtol=0.05)
+        close(ends[JEPA], dynamics.fixed_point(JEPA, np.array([1, 0.6]), depth=2), rtol=0.05)
         assert "All that the theory assumes is given" in words(page)
         assert "JEPA learned feature 1 first, then 2." in words(page)
         assert "MAE learned feature 2 first, then 1." in words(page)
@@ -580,9 +586,8 @@ def test_the_film_teaches_what_the_package_says(visit, changed):
     for row, a, r in zip(rows, lam, rho, strict=True):
         close(row[:2], (a, r))
         for objective, time in zip(BOTH, row[2:], strict=True):
-            case = (objective, a, r, known["L"], eps)
-            if eps < 0.5 * dynamics.fixed_point(objective, r, known["L"]):
-                close(time, critical_time.exact(*case))
+            if eps < 0.5 * dynamics.fixed_point(objective, r, depth=known["L"]):
+                close(time, critical_time.exact(objective, a, r, depth=known["L"], epsilon=eps))
             else:
                 assert time is None
     text = words(page)
@@ -639,9 +644,11 @@ def test_masks_make_what_the_package_says(visit, f, level, depth, gain):
     for objective in BOTH:
         times = {}
         for name, (lam, rho) in pairs.items():
-            p = 1.5 * eps / dynamics.fixed_point(objective, rho, depth)
+            p = 1.5 * eps / dynamics.fixed_point(objective, rho, depth=depth)
             if p < 1:
-                times[name] = critical_time.exact(objective, lam, rho, depth, eps, p)
+                times[name] = critical_time.exact(
+                    objective, lam, rho, depth=depth, epsilon=eps, fraction=p
+                )
         if not times:
             assert f"Under {objective.name} neither feature grows" in text
             continue

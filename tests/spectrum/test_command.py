@@ -73,7 +73,7 @@ def test_the_report_holds_what_the_functions_return(folder, capsys):
     assert told.err == "" and {p.name for p in (folder / "report").iterdir()} == FILES
     assert {p.name for p in folder.iterdir()} == {"x.npy", "y.npy", "report"}
     found = spectrum.estimate(X, Y, groups=8, confidence=0.9, seed=3, device="cpu")
-    predicted = spectrum.predict(found, 5, 1e-2, 0.4)
+    predicted = spectrum.predict(found, depth=5, epsilon=1e-2, fraction=0.4)
     table = (folder / "report/features.csv").read_text(encoding="utf-8")
     assert table == spectrum.table(found, predicted)
     np.testing.assert_array_equal(np.load(folder / "report/directions.npy"), found.directions)
@@ -173,7 +173,7 @@ def test_numbers_in_the_figure_do_not_cover_each_other_and_one_that_comes_first_
     rng = np.random.default_rng(3)
     x = rng.standard_normal((400, 30))
     found = spectrum.estimate(x, x + rng.standard_normal(x.shape))  # thirty alike
-    predicted = spectrum.predict(found, 3, 1e-2)
+    predicted = spectrum.predict(found, depth=3, epsilon=1e-2)
     axes = Figure(figsize=(9.0, 4.2)).subplots(1, 2)
     spectrum.draw(axes, found, predicted)
     boxes = {label.get_text(): label.get_window_extent() for label in axes[0].texts}

@@ -641,7 +641,7 @@ def test_of_independent_views_nothing_is_told_but_for_the_share_that_the_confide
     assert recording.nothing(16, 200, 50) <= 0.1
     found = estimate(*np.random.default_rng(0).standard_normal((2, 2000, 64)))
     for one in (found, found.swapped):
-        predicted = spectrum.predict(one, 2, 0.001)
+        predicted = spectrum.predict(one, depth=2, epsilon=0.001)
         assert all(len(predicted.order(o)) == 0 for o in (JEPA, MAE))
         assert predicted.disagreements == () and found.cautions == ()
         assert set(predicted.learned[JEPA]) <= {"cannot be told", "likely not", "surely not"}
@@ -795,7 +795,9 @@ def test_rows_named_as_belonging_together_and_means_kept_raise_no_caution():
 def test_a_start_near_the_size_that_counts_as_learned_is_told():
     """A small change of epsilon moves the last feature of JEPA to the first place."""
     found = some_spectrum([1, 0.9, 0.8, 0.02], [0.95, 0.9, 0.85, 0.3])
-    before, after = (spectrum.predict(found, 2, epsilon) for epsilon in (0.04, 0.0449))
+    before, after = (
+        spectrum.predict(found, depth=2, epsilon=epsilon) for epsilon in (0.04, 0.0449)
+    )
     assert before.order(JEPA)[-1] == after.order(JEPA)[0] == 3
     for predicted in (before, after):
         assert predicted.near(JEPA).tolist() == [3] and predicted.near(MAE).tolist() == []
@@ -842,7 +844,7 @@ def test_a_feature_that_varies_in_one_row_only_has_no_interval_but_warns_of_noth
     found = estimate(x, y)
     for one in (found, found.swapped):
         assert np.isnan(one.interval(one.rho_replicates)).all()
-        predicted = spectrum.predict(one, 2, 1e-3)
+        predicted = spectrum.predict(one, depth=2, epsilon=1e-3)
         assert predicted.order(JEPA).tolist() == []
         assert predicted.learned[JEPA].tolist() == ["cannot be told"]
 
@@ -857,7 +859,7 @@ def test_few_pairs_are_enough_if_they_exceed_the_features_by_two(n, stream):
     np.testing.assert_allclose(found.sigma_xx, right[:d, :d], rtol=1e-12)
     np.testing.assert_allclose(found.sigma_yx, right[d:, :d], rtol=1e-11)
     assert found.lam_replicates.shape == (50, d) and found.held_out in (n // 2, n // 2 - 1)
-    spectrum.predict(found, 3, 1e-3)
+    spectrum.predict(found, depth=3, epsilon=1e-3)
 
 
 # predictions
@@ -890,14 +892,18 @@ def test_times_orders_and_conflicts_are_those_of_brute_force(features, depth, ep
     lam, rho = np.array(features).T
     rho = np.copysign(rho, lam)
     found = some_spectrum(lam, rho, spread=0.4)
-    predicted = spectrum.predict(found, depth, epsilon, fraction)
+    predicted = spectrum.predict(found, depth=depth, epsilon=epsilon, fraction=fraction)
 
     def times(objective, lam, rho):
         result = []
         for one, r in zip(lam, rho, strict=True):
-            size = dynamics.fixed_point(objective, r, depth) if r > 0 else 0
+            size = dynamics.fixed_point(objective, r, depth=depth) if r > 0 else 0
             if one > 0 and epsilon < fraction * size:
-                result.append(critical_time.exact(objective, one, r, depth, epsilon, fraction))
+                result.append(
+                    critical_time.exact(
+                        objective, one, r, depth=depth, epsilon=epsilon, fraction=fraction
+                    )
+                )
             else:
                 result.append(np.inf)
         return np.array(result)
@@ -928,15 +934,19 @@ def test_times_orders_and_conflicts_are_those_of_brute_force(features, depth, ep
 
 def test_features_reach_the_fraction_of_their_final_size_at_their_time():
     found = some_spectrum(LAM, RHO)
-    predicted = spectrum.predict(found, 3, 1e-3, 0.4)
+    predicted = spectrum.predict(found, depth=3, epsilon=1e-3, fraction=0.4)
     for objective in (JEPA, MAE):
-        at = dynamics.trajectory(objective, predicted.times[objective], LAM, RHO, 3, 1e-3)
-        np.testing.assert_allclose(at, 0.4 * dynamics.fixed_point(objective, RHO, 3), rtol=1e-10)
+        at = dynamics.trajectory(
+            objective, predicted.times[objective], LAM, RHO, depth=3, epsilon=1e-3
+        )
+        np.testing.assert_allclose(
+            at, 0.4 * dynamics.fixed_point(objective, RHO, depth=3), rtol=1e-10
+        )
 
 
 def test_features_without_covariance_or_too_small_at_their_end_are_never_learned():
     found = some_spectrum([1.0, 1.0, 1.0, -0.5], [0.9, 0.2, 0.1, -0.5])
-    predicted = spectrum.predict(found, 3, 0.02)
+    predicted = spectrum.predict(found, depth=3, epsilon=0.02)
     # final sizes 0.73, 0.008, 0.001 with JEPA, 0.92, 0.30, 0.18 with MAE
     assert predicted.order(JEPA).tolist() == [0] and predicted.order(MAE).tolist() == [2, 1, 0]
     assert predicted.ranks(JEPA).tolist() == [1, 0, 0, 0]
@@ -950,7 +960,7 @@ def test_a_feature_that_jepa_learns_first_and_mae_last_is_among_the_pairs_that_a
     lam, rho = np.linspace(2, 1, count), np.full(count, 0.5)
     lam[-1], rho[-1] = 0.99, 2.0
     found = some_spectrum(lam, rho)
-    predicted = spectrum.predict(found, 4, 0.02)
+    predicted = spectrum.predict(found, depth=4, epsilon=0.02)
     assert predicted.order(JEPA)[0] == count - 1
     predicted_pairs = {(p.jepa_first, p.mae_first) for p in predicted.disagreements}
     assert predicted.order(MAE)[-1] == count - 1 and (count - 1, 0) in predicted_pairs
@@ -960,17 +970,19 @@ def test_a_feature_that_jepa_learns_first_and_mae_last_is_among_the_pairs_that_a
 def test_replicates_without_a_value_count_as_never_learned():
     lam, rho = [1.0, 0.6], [0.3, 0.9]
     found = some_spectrum(lam, rho)
-    (pair,) = spectrum.predict(found, 4, 1e-3).disagreements
+    (pair,) = spectrum.predict(found, depth=4, epsilon=1e-3).disagreements
     assert (pair.jepa_first, pair.mae_first, pair.certainty) == (1, 0, 1.0)
     half = found.rho_replicates.copy()
     half[::2, 1] = np.nan
-    (pair,) = spectrum.predict(replace(found, rho_replicates=half), 4, 1e-3).disagreements
+    (pair,) = spectrum.predict(
+        replace(found, rho_replicates=half), depth=4, epsilon=1e-3
+    ).disagreements
     assert (pair.jepa_first, pair.mae_first, pair.certainty) == (1, 0, 0.5)
 
 
 def test_pull_is_the_largest_crosstalk_from_features_that_grow_before():
     found = estimate(*pairs_with(*random_covariances(5, 11, commuting=False)))
-    predicted = spectrum.predict(found, 2, 1e-3)
+    predicted = spectrum.predict(found, depth=2, epsilon=1e-3)
     crosstalk = found.crosstalk()
     for objective in (JEPA, MAE):
         times, pull = predicted.times[objective], predicted.pull[objective]
@@ -980,7 +992,11 @@ def test_pull_is_the_largest_crosstalk_from_features_that_grow_before():
                 continue
             earlier = [0.0]
             for i in set(range(5)) - {j}:
-                size = dynamics.fixed_point(objective, found.rho[i], 2) if found.rho[i] > 0 else 0
+                size = (
+                    dynamics.fixed_point(objective, found.rho[i], depth=2)
+                    if found.rho[i] > 0
+                    else 0
+                )
                 small = np.isinf(times[i]) and size > 1e-3
                 if times[i] < times[j] or small:
                     scale = size / 1e-3 if objective is JEPA else 1.0
@@ -994,7 +1010,7 @@ def test_pull_is_the_largest_crosstalk_from_features_that_grow_before():
 @pytest.mark.parametrize("scale", [1e-60, 1e60])
 def test_predictions_of_extreme_scales_warn_of_nothing(scale):
     x, y = diagonal_pairs(100, LAM, RHO)
-    predicted = spectrum.predict(estimate(x, scale * y), 10, 1e-3)
+    predicted = spectrum.predict(estimate(x, scale * y), depth=10, epsilon=1e-3)
     learned = [np.isfinite(predicted.times[o]).all() for o in (JEPA, MAE)]
     assert learned == [scale > 1] * 2
 

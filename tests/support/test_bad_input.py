@@ -371,7 +371,9 @@ def test_epsilon_at_or_above_the_fixed_point_is_refused_also_exactly_at_it(objec
             exact = objective is JEPA or rho == 1.0 or depth == 3
             for epsilon in ([top] if exact else []) + [top * (1 + 1e-15), 2 * top, 1e300]:
                 message = message_of(call, name, objective, rho=rho, depth=depth, epsilon=epsilon)
-                allowed = f"epsilon must lie in (0, fixed_point({objective}, rho, {depth})), got "
+                allowed = (
+                    f"epsilon must lie in (0, fixed_point({objective}, rho, depth={depth})), got "
+                )
                 assert message == allowed + str(float(epsilon))
             call(name, objective, rho=rho, depth=depth, epsilon=top * (1 - 1e-15))
 
@@ -504,7 +506,7 @@ def test_aligned_weights_refuses_bad_arguments(argument, value, start):
 
 @pytest.mark.parametrize("times", [[], [1.0, 0.5], [0.0, 0.0], [-1.0, 1.0], [np.nan], [[0.0, 1.0]]])
 def test_integrate_refuses_bad_times(times):
-    weights = matrix_flow.aligned_weights(JEPA, 1, 2, 0.1, 0)
+    weights = matrix_flow.aligned_weights(JEPA, depth=1, width=2, epsilon=0.1, seed=0)
     message = message_of(matrix_flow.integrate, JEPA, weights, np.eye(2), np.eye(2), times)
     assert message.startswith("times must ") and "\n" not in message
 
@@ -512,7 +514,7 @@ def test_integrate_refuses_bad_times(times):
 def test_objectives_refuse_a_bad_depth():
     for method in ("growth_exponent", "saturation_power", "slowdown"):
         for depth in BAD["depth"]:
-            message = message_of(getattr(MAE, method), depth)
+            message = message_of(getattr(MAE, method), depth=depth)
             assert message.startswith("depth must be an integer >= 1, got ")
             assert "\n" not in message
 
@@ -520,14 +522,18 @@ def test_objectives_refuse_a_bad_depth():
 EYE = np.eye(2)
 MATRICES = {
     "loss": lambda o: objectives.loss(o, EYE, EYE, EYE, EYE, EYE),
-    "aligned_weights": lambda o: matrix_flow.aligned_weights(o, 1, 2, 0.1, 0),
+    "aligned_weights": lambda o: matrix_flow.aligned_weights(
+        o, depth=1, width=2, epsilon=0.1, seed=0
+    ),
     "integrate": lambda o: matrix_flow.integrate(o, np.stack([EYE, EYE]), EYE, EYE, [0.0, 1.0]),
     "aligned_layers": lambda o: unaligned_starts.aligned_layers(o, np.ones((2, 2)), 0),
-    "slowdown": lambda o: deeper_decoder.slowdown(o, 2, 1),
-    "final size": lambda o: deeper_decoder.fixed_point(o, 0.8, 2, 1),
-    "decoder's time": lambda o: deeper_decoder.critical_time(o, 1.0, 0.8, 2, 1, 0.1),
+    "slowdown": lambda o: deeper_decoder.slowdown(o, depth=2, decoder_depth=1),
+    "final size": lambda o: deeper_decoder.fixed_point(o, 0.8, depth=2, decoder_depth=1),
+    "decoder's time": lambda o: deeper_decoder.critical_time(
+        o, 1.0, 0.8, depth=2, decoder_depth=1, gain=0.1
+    ),
     "unbalanced_sizes": lambda o: unbalanced.unbalanced_sizes(o, [1.0], [1.0], [[1.0]], [0.0, 1.0]),
-    "final_encoder": lambda o: rests.final_encoder(o, EYE, EYE, 1),
+    "final_encoder": lambda o: rests.final_encoder(o, EYE, EYE, depth=1),
     "trained_sizes": lambda o: random_masks.trained_sizes(o, examples.patterns(), 1, [1], 0),
 }
 
@@ -551,9 +557,9 @@ def test_an_objective_that_is_none_is_named_with_what_is_allowed():
     ],
 )
 def test_times_that_do_not_increase_from_zero_are_told_with_their_place(times, end):
-    known = 1.2, 0.8, 2, 0.1, 0.01
-    assert message_of(target_network.trajectory, times, *known) == f"t {end}"
-    assert message_of(weight_decay.trajectory, JEPA, times, *known) == f"t {end}"
+    with_target, with_decay = START | {"target_rate": 0.01}, START | {"weight_decay": 0.01}
+    assert message_of(target_network.trajectory, times, **with_target) == f"t {end}"
+    assert message_of(weight_decay.trajectory, JEPA, times, **with_decay) == f"t {end}"
     scales = np.ones((2, 1))
     message = message_of(unbalanced.unbalanced_sizes, JEPA, [1.0], [1.0], scales, times)
     assert message == f"times {end}"
@@ -573,8 +579,10 @@ def test_what_would_take_more_memory_than_is_free_is_refused_before_it_is_asked_
         "lam and rho and gain": lambda n: critical_time.deep_priority(
             *np.ones((2, n, 1)), np.ones(n)
         ),
-        "terms": lambda n: critical_time.expansion(JEPA, 1.0, 1.0, 1, 0.1, terms=n),
-        "width": lambda n: matrix_flow.aligned_weights(JEPA, 1, n + 1, 0.1, 0),
+        "terms": lambda n: critical_time.expansion(JEPA, 1.0, 1.0, depth=1, epsilon=0.1, terms=n),
+        "width": lambda n: matrix_flow.aligned_weights(
+            JEPA, depth=1, width=n + 1, epsilon=0.1, seed=0
+        ),
         "times": lambda n: matrix_flow.integrate(JEPA, weights, EYE, EYE, np.arange(n) * 1e-3),
         "counts": lambda n: autocorrelation.moments(small, np.arange(1, n + 1), 0),
         "world": lambda n: autocorrelation.basis(world if n > 1 else small),
@@ -598,7 +606,7 @@ def test_the_free_memory_is_what_the_narrowest_bound_leaves(monkeypatch):
 
 
 def test_arrays_of_all_other_kinds_are_taken_as_what_they_hold():
-    right = dynamics.velocity(JEPA, [0.2, 0.3], 1.2, 0.8, 2)
+    right = dynamics.velocity(JEPA, [0.2, 0.3], 1.2, 0.8, depth=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         matrix = np.matrix([[0.2, 0.3]])
@@ -615,8 +623,8 @@ def test_arrays_of_all_other_kinds_are_taken_as_what_they_hold():
         memoryview(np.array([0.2, 0.3])),
     ]
     for w in kinds:
-        found = dynamics.velocity(JEPA, w, 1.2, 0.8, 2)
+        found = dynamics.velocity(JEPA, w, 1.2, 0.8, depth=2)
         np.testing.assert_array_equal(np.ravel(found), right)
     half = torch.tensor([0.25, 0.5], dtype=torch.bfloat16)
-    right = dynamics.velocity(JEPA, [0.25, 0.5], 1.2, 0.8, 2)
-    np.testing.assert_array_equal(dynamics.velocity(JEPA, half, 1.2, 0.8, 2), right)
+    right = dynamics.velocity(JEPA, [0.25, 0.5], 1.2, 0.8, depth=2)
+    np.testing.assert_array_equal(dynamics.velocity(JEPA, half, 1.2, 0.8, depth=2), right)

@@ -50,14 +50,16 @@ COVARIANT = {
     ),
     "learning_time_deviation": (
         (-0.5,),
-        lambda u: [autocorrelation.learning_time_deviation(JEPA, *PAIR, 3, 1e-3, u)],
+        lambda u: [
+            autocorrelation.learning_time_deviation(JEPA, *PAIR, depth=3, epsilon=1e-3, frames=u)
+        ],
     ),
     "random_masks.moments": ((1, 0), lambda u: random_masks.moments([u, -u / 2], u, 0.3)),
     "random_masks.features": (
         (1, 0, 1),
         lambda u: told(random_masks.features(np.array([[2.0, 1.0], [1.0, 2.0]]) * u, 0.3)),
     ),
-    "best_share": ((0,), lambda u: [random_masks.best_share(JEPA, 0.1, 2 * u, u, 3)]),
+    "best_share": ((0,), lambda u: [random_masks.best_share(JEPA, 0.1, 2 * u, u, depth=3)]),
     "half_times": ((1,), lambda u: [learning_order.half_times(TIMES * u, SIZES * u)]),
     "mean_interval": ((1, 1, 1), lambda u: learning_order.mean_interval(TIMES * u)),
     "norm": ((1,), lambda u: [norm(SIZES * u, 0)]),

@@ -40,9 +40,9 @@ def covariances(seed, width=4, spread=0.5):
 
 def test_the_task_inverts_in_full():
     spectrum, epsilon = examples.task(), examples.GAIN**examples.DEPTH
-    args = (spectrum.lam, spectrum.rho, examples.DEPTH, epsilon)
-    assert list(critical_time.order(JEPA, *args)) == list(range(8))
-    assert list(critical_time.order(MAE, *args)) == list(range(8))[::-1]
+    known = {"lam": spectrum.lam, "rho": spectrum.rho, "depth": examples.DEPTH, "epsilon": epsilon}
+    assert list(critical_time.order(JEPA, **known)) == list(range(8))
+    assert list(critical_time.order(MAE, **known)) == list(range(8))[::-1]
 
 
 @given(OBJECTIVES, DEPTHS, SEEDS)
@@ -73,13 +73,15 @@ def test_loosened_layers_go_from_the_given_to_gaussian_ones():
 
 @given(OBJECTIVES, DEPTHS, st.floats(0.3, 2), st.floats(0.3, 2), st.floats(0.05, 0.49))
 def test_one_decoder_layer_is_the_scalar_theory(objective, depth, lam, rho, part):
-    end = deeper_decoder.fixed_point(objective, rho, depth, 1)
-    assert end == pytest.approx(dynamics.fixed_point(objective, rho, depth))
-    assert deeper_decoder.slowdown(objective, depth, 1) == objective.slowdown(depth)
+    end = deeper_decoder.fixed_point(objective, rho, depth=depth, decoder_depth=1)
+    assert end == pytest.approx(dynamics.fixed_point(objective, rho, depth=depth))
+    assert deeper_decoder.slowdown(objective, depth=depth, decoder_depth=1) == objective.slowdown(
+        depth=depth
+    )
     epsilon = part * float(end)
-    due = critical_time.exact(objective, lam, rho, depth, epsilon)
+    due = critical_time.exact(objective, lam, rho, depth=depth, epsilon=epsilon)
     found = depth * deeper_decoder.critical_time(
-        objective, lam, rho, depth, 1, epsilon ** (1 / depth)
+        objective, lam, rho, depth=depth, decoder_depth=1, gain=epsilon ** (1 / depth)
     )
     assert found == pytest.approx(due, rel=1e-9, abs=1e-12)
 
@@ -96,7 +98,9 @@ def test_a_deeper_decoder_keeps_to_its_equation(objective, depth, decoder_depth,
 
     gain, goal = part * 0.5 ** (1 / depth) * end, 0.5 ** (1 / depth) * end
     due = quad(slowness, np.log(gain), np.log(goal), epsrel=1e-11)[0]
-    found = deeper_decoder.critical_time(objective, 1.3, rho, depth, decoder_depth, gain)
+    found = deeper_decoder.critical_time(
+        objective, 1.3, rho, depth=depth, decoder_depth=decoder_depth, gain=gain
+    )
     assert found == pytest.approx(due, rel=1e-7)
 
 
@@ -141,14 +145,14 @@ def test_unbalanced_sizes_are_right_at_times_that_are_right_to_1e_7(objective, d
 
 @given(st.floats(-1, 1), st.floats(0.3, 2), DEPTHS)
 def test_the_unbalanced_decoder_of_mae_solves_its_equation(kappa, rho, depth):
-    v = unbalanced.balanced_decoder(kappa, rho, depth)
+    v = unbalanced.balanced_decoder(kappa, rho, depth=depth)
     assert v * v > kappa and v * (v * v - kappa) ** (depth / 2) == pytest.approx(rho)
 
 
 def test_mae_ends_where_its_imbalance_says():
     scales = np.array([[0.5], [0.5], [0.9]])
     end = unbalanced.unbalanced_sizes(MAE, [1.2], [0.8], scales, np.array([0.0, 300.0]))[-1, 0]
-    v = unbalanced.balanced_decoder(0.81 - 0.25, 0.8, 2)
+    v = unbalanced.balanced_decoder(0.81 - 0.25, 0.8, depth=2)
     assert end == pytest.approx(0.8 / v, rel=1e-6)
 
 
@@ -168,22 +172,24 @@ def test_the_joint_basis_makes_both_covariances_diagonal(seed):
 def test_the_final_encoder_is_at_rest_and_within_its_bounds(objective, depth, seed):
     xx, yx = covariances(seed)
     regression = yx @ np.linalg.inv(xx)
-    gram = rests.final_gram(objective, xx, yx, depth)
+    gram = rests.final_gram(objective, xx, yx, depth=depth)
     values, vectors = np.linalg.eigh(gram)
     target = gram if objective is JEPA else np.eye(4)
     power = vectors * values ** (1 + 1 / depth) @ vectors.T
     assert np.allclose(regression.T @ target @ regression, power, atol=1e-8 * power.max())
     basis = noncommuting.joint_basis(xx, yx)
     _, rho = noncommuting.features_along(basis, xx, yx)
-    sizes = np.linalg.norm(rests.final_encoder(objective, xx, yx, depth) @ basis, axis=0)
-    assert np.all(sizes <= dynamics.fixed_point(objective, rho, depth) * (1 + 1e-9))
+    sizes = np.linalg.norm(rests.final_encoder(objective, xx, yx, depth=depth) @ basis, axis=0)
+    assert np.all(sizes <= dynamics.fixed_point(objective, rho, depth=depth) * (1 + 1e-9))
 
 
 @given(OBJECTIVES, DEPTHS)
 def test_commuting_covariances_end_at_the_fixed_points(objective, depth):
     lam, rho = np.array([1.0, 0.8, 1.3]), np.array([1.1, 0.7, 0.9])
-    encoder = rests.final_encoder(objective, np.diag(lam / rho), np.diag(lam), depth)
-    assert np.allclose(np.linalg.norm(encoder, axis=0), dynamics.fixed_point(objective, rho, depth))
+    encoder = rests.final_encoder(objective, np.diag(lam / rho), np.diag(lam), depth=depth)
+    assert np.allclose(
+        np.linalg.norm(encoder, axis=0), dynamics.fixed_point(objective, rho, depth=depth)
+    )
 
 
 def test_candidates_coincide_where_covariances_commute():
@@ -229,9 +235,15 @@ def test_size_at_is_linear_between_levels():
             lambda: unaligned_starts.aligned_layers(JEPA, -np.ones((2, 3)), 0),
             "scales must be positive",
         ),
-        (lambda: deeper_decoder.critical_time(JEPA, 1, 1, 2, 1, 1.5), "gain must be below"),
-        (lambda: deeper_decoder.slowdown(JEPA, 2, 0), "decoder_depth must be an integer"),
-        (lambda: unbalanced.balanced_decoder(0.1, -1.0, 2), "rho must be positive"),
+        (
+            lambda: deeper_decoder.critical_time(JEPA, 1, 1, depth=2, decoder_depth=1, gain=1.5),
+            "gain must be below",
+        ),
+        (
+            lambda: deeper_decoder.slowdown(JEPA, depth=2, decoder_depth=0),
+            "decoder_depth must be an integer",
+        ),
+        (lambda: unbalanced.balanced_decoder(0.1, -1.0, depth=2), "rho must be positive"),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -250,7 +262,9 @@ def test_without_bend_the_nonlinear_network_is_the_linear_one():
     def source():
         return minibatch.GaussianViews(xx, yx, yy, 30, 5, "samples", torch.float64)
 
-    start = linear_net.initial_weights("gaussian", 2, 2, 3, 0.7, 1, dtype=torch.float64)
+    start = linear_net.initial_weights(
+        "gaussian", 2, depth=2, width=3, gain=0.7, seed=1, dtype=torch.float64
+    )
     objectives, at = [JEPA, MAE], np.array([0, 20, 40])
     probe = torch.randn(3, 5000, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     probe = torch.linalg.qr(probe.T).Q.T  # white to rounding, so sizes are exact
@@ -300,11 +314,13 @@ def test_parts_of_the_recorded_grid_come_out_again():
 
 
 def test_times_and_sizes_with_a_deeper_decoder_at_the_ends_of_float64():
-    unit = deeper_decoder.critical_time(JEPA, 1.0, 1.0, 3, 2, 0.1)
-    scaled = deeper_decoder.critical_time(JEPA, 1e250, 1e-75, 3, 2, 0.1 * 1e-75**0.5)
+    unit = deeper_decoder.critical_time(JEPA, 1.0, 1.0, depth=3, decoder_depth=2, gain=0.1)
+    scaled = deeper_decoder.critical_time(
+        JEPA, 1e250, 1e-75, depth=3, decoder_depth=2, gain=0.1 * 1e-75**0.5
+    )
     # m = 3 for L = 3, M = 2: the unit of time is 1 / (lam rho^3)
     assert scaled == pytest.approx(unit * 1e-25, rel=1e-12)
     with pytest.raises(ValueError, match=r"^gain must be large enough for the time to fit"):
-        deeper_decoder.critical_time(JEPA, 1.0, 1.0, 3, 1, 1e-70)
+        deeper_decoder.critical_time(JEPA, 1.0, 1.0, depth=3, decoder_depth=1, gain=1e-70)
     with pytest.raises(ValueError, match=r"^rho must be small enough for the size to fit"):
-        deeper_decoder.fixed_point(JEPA, 1e200, 3, 1)
+        deeper_decoder.fixed_point(JEPA, 1e200, depth=3, decoder_depth=1)

@@ -53,7 +53,7 @@ def sizes(name, count, seed):
 def worst_time_error(objective, count=320, seed=0):
     return max(
         relative_error(
-            dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon),
+            dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon),
             references.time(objective.name, w, lam, rho, depth, epsilon),
         )
         for w, depth, lam, rho, epsilon in sizes(objective.name, count, seed)
@@ -90,13 +90,13 @@ def brackets(name, low, high, t, lam, rho, depth, epsilon, working=100):
 
 def trajectory_is_right(objective, t, depth, lam, rho, epsilon):
     with references.digits(100):
-        w = mpf(float(dynamics.trajectory(objective, t, lam, rho, depth, epsilon)))
+        w = mpf(float(dynamics.trajectory(objective, t, lam, rho, depth=depth, epsilon=epsilon)))
         low, high = w * (1 - mpf(TOLERANCE)), w * (1 + mpf(TOLERANCE))
     return brackets(objective.name, low, high, t, lam, rho, depth, epsilon)
 
 
 def gap_is_right(objective, t, depth, lam, rho, epsilon):
-    gap = float(dynamics.relative_gap(objective, t, lam, rho, depth, epsilon))
+    gap = float(dynamics.relative_gap(objective, t, lam, rho, depth=depth, epsilon=epsilon))
     # a gap below float64 is returned as 0: then the exact one must be below 1e-307
     working = 100 - int(np.floor(np.log10(gap or 1e-308)))
     with references.digits(working):
@@ -130,7 +130,7 @@ def test_time_to_reach_is_exact_to_1e_12_for_depths_1_to_40(objective):
 def test_time_to_reach_is_the_integral_of_the_ode_by_quadrature(objective):
     for w, depth, lam, rho, epsilon in list(sizes(objective.name, 160, seed=5))[::10]:
         by_quadrature = references.time_by_quadrature(objective.name, w, lam, rho, depth, epsilon)
-        ours = dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon)
+        ours = dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon)
         assert relative_error(ours, by_quadrature) < TOLERANCE
 
 
@@ -159,12 +159,18 @@ def test_time_to_the_very_last_doubles_below_the_fixed_point_is_exact_to_1e_12(o
         for w in below:
             with references.digits(200):
                 if mpf(float(w)) >= top:  # rho = 1: the fixed point is itself a double
-                    assert dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon) == np.inf
+                    assert (
+                        dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon)
+                        == np.inf
+                    )
                     continue
                 exact = references.time(objective.name, w, lam, rho, depth, epsilon, working=200)
-            ours = dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon)
+            ours = dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon)
             assert relative_error(ours, exact) < TOLERANCE, (rho, w)
-        assert dynamics.time_to_reach(objective, above, lam, rho, depth, epsilon) == np.inf
+        assert (
+            dynamics.time_to_reach(objective, above, lam, rho, depth=depth, epsilon=epsilon)
+            == np.inf
+        )
 
 
 @BOTH
@@ -176,18 +182,22 @@ def test_time_from_an_epsilon_within_1e_12_of_w_or_of_the_fixed_point(objective,
     for start in (1e-8 * top, 0.3 * top, top * (1 - 1e-12)):
         for w in (np.nextafter(start, 1e300), np.nextafter(start, 0), start * (1 + 1e-13)):
             exact = references.time(objective.name, w, lam, rho, depth, start)
-            ours = dynamics.time_to_reach(objective, w, lam, rho, depth, start)
+            ours = dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=start)
             assert relative_error(ours, exact) < TOLERANCE
-        assert dynamics.time_to_reach(objective, start, lam, rho, depth, start) == 0
+        assert dynamics.time_to_reach(objective, start, lam, rho, depth=depth, epsilon=start) == 0
 
 
 @BOTH
 def test_time_is_inf_at_and_above_the_fixed_point_and_negative_below_epsilon(objective):
-    top = dynamics.fixed_point(objective, 0.25, 2)
-    t = dynamics.time_to_reach(objective, np.array([0.001, 1.01, 7]) * top, 1.0, 0.25, 2, 0.1 * top)
+    top = dynamics.fixed_point(objective, 0.25, depth=2)
+    t = dynamics.time_to_reach(
+        objective, np.array([0.001, 1.01, 7]) * top, 1.0, 0.25, depth=2, epsilon=0.1 * top
+    )
     assert t[0] < 0
     assert np.all(np.isinf(t[1:]))
-    assert dynamics.time_to_reach(JEPA, 0.25, 1.0, 0.5, 2, 0.1) == np.inf  # w = rho^L exactly
+    assert (
+        dynamics.time_to_reach(JEPA, 0.25, 1.0, 0.5, depth=2, epsilon=0.1) == np.inf
+    )  # w = rho^L exactly
 
 
 # trajectory and relative_gap
@@ -216,23 +226,27 @@ def test_relative_gap_keeps_a_relative_accuracy_of_1e_12_however_small(objective
         epsilon = float(top / 10)
         args = (lam, rho, depth, epsilon, 700)
         t = float(references.time(objective.name, top * (1 - mpf(size)), *args))
-        gap = mpf(float(dynamics.relative_gap(objective, t, lam, rho, depth, epsilon)))
+        gap = mpf(
+            float(dynamics.relative_gap(objective, t, lam, rho, depth=depth, epsilon=epsilon))
+        )
         w = top * (1 - gap)
         late = references.time(objective.name, w, *args) - mpf(t)
         rate = references.velocity(objective.name, w, lam, rho, depth) / (top * gap)
         assert abs(late * rate) < TOLERANCE  # = |d log gap|
     if size < 1e-16:
-        assert dynamics.trajectory(objective, t, lam, rho, depth, epsilon) == pytest.approx(
-            float(top), rel=1e-14
-        )
+        assert dynamics.trajectory(
+            objective, t, lam, rho, depth=depth, epsilon=epsilon
+        ) == pytest.approx(float(top), rel=1e-14)
 
 
 @BOTH
 def test_gap_and_trajectory_say_the_same_where_both_can(objective):
     t = np.linspace(-5, 30, 50)
-    w = dynamics.trajectory(objective, t, 0.8, 1.2, 3, 0.05)
-    gap = dynamics.relative_gap(objective, t, 0.8, 1.2, 3, 0.05)
-    np.testing.assert_allclose(1 - w / dynamics.fixed_point(objective, 1.2, 3), gap, atol=1e-13)
+    w = dynamics.trajectory(objective, t, 0.8, 1.2, depth=3, epsilon=0.05)
+    gap = dynamics.relative_gap(objective, t, 0.8, 1.2, depth=3, epsilon=0.05)
+    np.testing.assert_allclose(
+        1 - w / dynamics.fixed_point(objective, 1.2, depth=3), gap, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,7 +266,7 @@ def test_trajectory_follows_mpmaths_taylor_solver_of_the_ode(objective, depth, r
 
         solution = mpmath.odefun(slope, 0, mpmath.root(mpf(epsilon), depth))
         exact = [solution(mpf(t)) ** depth for t in (0.5, 2, 4)]
-    ours = dynamics.trajectory(objective, [0.5, 2, 4], lam, rho, depth, epsilon)
+    ours = dynamics.trajectory(objective, [0.5, 2, 4], lam, rho, depth=depth, epsilon=epsilon)
     for value, reference in zip(ours, exact, strict=True):
         assert relative_error(value, reference) < TOLERANCE
 
@@ -261,12 +275,12 @@ def test_trajectory_follows_mpmaths_taylor_solver_of_the_ode(objective, depth, r
 @pytest.mark.parametrize("depth", [1, 2, 10, 40])
 def test_limits_t_0_gives_epsilon_and_t_infinite_gives_the_fixed_point(objective, depth):
     rho = np.array([0.05, 0.5, 2.0])
-    top = dynamics.fixed_point(objective, rho, depth)
+    top = dynamics.fixed_point(objective, rho, depth=depth)
     for relative in (1e-8, 0.5):
-        start = dynamics.trajectory(objective, 0, 1.0, rho, depth, relative * top)
+        start = dynamics.trajectory(objective, 0, 1.0, rho, depth=depth, epsilon=relative * top)
         np.testing.assert_allclose(start, relative * top, rtol=TOLERANCE)
         for t in (1e150, 1e308):
-            end = dynamics.trajectory(objective, t, 1.0, rho, depth, relative * top)
+            end = dynamics.trajectory(objective, t, 1.0, rho, depth=depth, epsilon=relative * top)
             np.testing.assert_allclose(end, top, rtol=1e-13)
 
 
@@ -275,7 +289,7 @@ def test_fixed_point_is_equation_9():
         for depth, _, rho, _ in references.parameters(objective.name, 80, seed=3):
             with references.digits():
                 exact = references.fixed_point(objective.name, rho, depth)
-            assert relative_error(dynamics.fixed_point(objective, rho, depth), exact) < 1e-14
+            assert relative_error(dynamics.fixed_point(objective, rho, depth=depth), exact) < 1e-14
 
 
 @BOTH
@@ -283,14 +297,17 @@ def test_velocity_is_equations_7_and_8_to_1e_12_also_next_to_the_fixed_point(obj
     for w, depth, lam, rho, _ in sizes(objective.name, 320, seed=4):
         with references.digits(100):
             exact = references.velocity(objective.name, w, lam, rho, depth)
-        assert relative_error(dynamics.velocity(objective, w, lam, rho, depth), exact) < TOLERANCE
+        assert (
+            relative_error(dynamics.velocity(objective, w, lam, rho, depth=depth), exact)
+            < TOLERANCE
+        )
 
 
 @BOTH
 def test_velocity_is_zero_at_zero_and_negative_above_the_fixed_point(objective):
-    v = dynamics.velocity(objective, [0, 1e-3, 0.9, 1.1, 1e50], 1.0, 1.0, 2)
+    v = dynamics.velocity(objective, [0, 1e-3, 0.9, 1.1, 1e50], 1.0, 1.0, depth=2)
     assert v[0] == 0 and np.all(v[1:3] > 0) and np.all(v[3:] < 0)
-    assert dynamics.velocity(JEPA, 0.25, 1.0, 0.5, 2) == 0
+    assert dynamics.velocity(JEPA, 0.25, 1.0, 0.5, depth=2) == 0
 
 
 # Special cases of the paper
@@ -303,7 +320,10 @@ def test_mae_at_depth_1_is_the_logistic_of_equations_115_to_119(lam, rho, relati
         constant = mpmath.log(mpf(epsilon) ** 2 / (rho - mpf(epsilon) ** 2))
         growth = mpmath.exp(mpf(lam) * mpf(t) + constant / 2)
         exact = mpmath.sqrt(mpf(rho)) * growth / mpmath.sqrt(1 + growth**2)
-    assert relative_error(dynamics.trajectory(MAE, t, lam, rho, 1, epsilon), exact) < TOLERANCE
+    assert (
+        relative_error(dynamics.trajectory(MAE, t, lam, rho, depth=1, epsilon=epsilon), exact)
+        < TOLERANCE
+    )
 
 
 @given(st.integers(1, 40), st.floats(0.3, 2), st.floats(1e-6, 0.9), st.floats(1e-3, 0.999))
@@ -320,21 +340,31 @@ def test_jepa_is_the_sum_of_lemma_b6(depth, rho, relative, fraction):
 
     with references.digits(80):
         t = depth / mpf(lam) * mpf(rho) ** (1 - 2 * depth) * (integral(w) - integral(epsilon))
-    assert relative_error(dynamics.time_to_reach(JEPA, w, lam, rho, depth, epsilon), t) < TOLERANCE
+    assert (
+        relative_error(dynamics.time_to_reach(JEPA, w, lam, rho, depth=depth, epsilon=epsilon), t)
+        < TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("rho", [0.3, 1.0, 1.8])
 def test_mae_tends_to_jepa_at_depth_1_at_rate_1_over_depth_as_equation_10_says(rho):
     depths = np.array([100, 1000, 10_000])
-    top, t = dynamics.fixed_point(JEPA, rho, 1), np.array([0.0, 2.0, 5.0, 20.0, 60.0])
-    limit = dynamics.trajectory(JEPA, t, 1.0, rho, 1, 0.1 * top)
+    top, t = dynamics.fixed_point(JEPA, rho, depth=1), np.array([0.0, 2.0, 5.0, 20.0, 60.0])
+    limit = dynamics.trajectory(JEPA, t, 1.0, rho, depth=1, epsilon=0.1 * top)
     far = [
-        np.abs(dynamics.trajectory(MAE, t, 1.0, rho, int(d), 0.1 * top) / limit - 1).max()
+        np.abs(
+            dynamics.trajectory(MAE, t, 1.0, rho, depth=int(d), epsilon=0.1 * top) / limit - 1
+        ).max()
         for d in depths
     ]
     np.testing.assert_allclose(np.array(far) * depths, far[-1] * depths[-1], rtol=0.1)
-    reach = [dynamics.time_to_reach(MAE, 0.5 * top, 1.0, rho, int(d), 0.1 * top) for d in depths]
-    late = np.array(reach) - dynamics.time_to_reach(JEPA, 0.5 * top, 1.0, rho, 1, 0.1 * top)
+    reach = [
+        dynamics.time_to_reach(MAE, 0.5 * top, 1.0, rho, depth=int(d), epsilon=0.1 * top)
+        for d in depths
+    ]
+    late = np.array(reach) - dynamics.time_to_reach(
+        JEPA, 0.5 * top, 1.0, rho, depth=1, epsilon=0.1 * top
+    )
     np.testing.assert_allclose(late * depths, late[-1] * depths[-1], rtol=0.1)
 
 
@@ -351,10 +381,10 @@ CASES = {
 
 def fraction_times(objective, depth, lam, rho, relative):
     """Fractions of the fixed point, the times at which they are passed, and epsilon."""
-    top = dynamics.fixed_point(objective, rho, depth)
+    top = dynamics.fixed_point(objective, rho, depth=depth)
     epsilon = relative * top
     w = top * np.array([1e-9, 1e-4, 0.1, 0.3, 0.5, 0.7, 0.9, 1 - 1e-4, 1 - 1e-9])
-    return w, dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon), epsilon
+    return w, dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon), epsilon
 
 
 @given(**CASES)
@@ -363,9 +393,9 @@ def test_time_increases_with_w_and_w_increases_with_t(objective, depth, lam, rho
     _, t, epsilon = fraction_times(objective, depth, lam, rho, relative)
     assert np.all(np.diff(t) > 0)
     fine = np.concatenate([np.linspace(a, b, 9) for a, b in pairwise(t)])
-    w = dynamics.trajectory(objective, fine, lam, rho, depth, epsilon)
+    w = dynamics.trajectory(objective, fine, lam, rho, depth=depth, epsilon=epsilon)
     assert np.all(np.diff(w) >= -1e-13 * w[1:])
-    gap = dynamics.relative_gap(objective, fine, lam, rho, depth, epsilon)
+    gap = dynamics.relative_gap(objective, fine, lam, rho, depth=depth, epsilon=epsilon)
     assert np.all(np.diff(gap) <= 1e-13 * gap[1:])
 
 
@@ -375,11 +405,13 @@ def test_w_increases_with_lam_rho_and_epsilon(objective, depth, lam, rho, relati
     """At t > 0, as the right-hand side increases with lam (below the fixed point) and with rho."""
     _, t, epsilon = fraction_times(objective, depth, lam, rho, min(relative, 0.5))
     t = t[t > 0]
-    base = dynamics.trajectory(objective, t, lam, rho, depth, epsilon)
+    base = dynamics.trajectory(objective, t, lam, rho, depth=depth, epsilon=epsilon)
     slack = 1 - TOLERANCE
     for change in ((1.1, 1, 1), (1, 1.1, 1), (1, 1, 1.1)):
         a, b, c = change
-        other = dynamics.trajectory(objective, t, a * lam, b * rho, depth, c * epsilon)
+        other = dynamics.trajectory(
+            objective, t, a * lam, b * rho, depth=depth, epsilon=c * epsilon
+        )
         assert np.all(other >= slack * base)
         assert np.any(other > base)
 
@@ -391,13 +423,13 @@ def test_lam_only_scales_time_bit_by_bit_for_powers_of_two(
 ):
     w, t, epsilon = fraction_times(objective, depth, lam, rho, relative)
     scale = 2.0**power
-    scaled = dynamics.time_to_reach(objective, w, scale * lam, rho, depth, epsilon)
+    scaled = dynamics.time_to_reach(objective, w, scale * lam, rho, depth=depth, epsilon=epsilon)
     np.testing.assert_array_equal(scaled * scale, t)
     np.testing.assert_array_equal(
-        dynamics.trajectory(objective, t, lam, rho, depth, epsilon),
-        dynamics.trajectory(objective, t / scale, scale * lam, rho, depth, epsilon),
+        dynamics.trajectory(objective, t, lam, rho, depth=depth, epsilon=epsilon),
+        dynamics.trajectory(objective, t / scale, scale * lam, rho, depth=depth, epsilon=epsilon),
     )
-    any_scale = dynamics.time_to_reach(objective, w, lam / 3, rho, depth, epsilon)
+    any_scale = dynamics.time_to_reach(objective, w, lam / 3, rho, depth=depth, epsilon=epsilon)
     np.testing.assert_allclose(any_scale / 3, t, rtol=1e-15)
 
 
@@ -407,7 +439,7 @@ def test_changing_the_unit_of_w_changes_lam_and_rho_by_powers(
     objective, depth, lam, rho, relative, unit
 ):
     """w -> c w solves the same equation with lam c^(1 - q) and rho c^(3 - q)."""
-    q = objective.growth_exponent(depth)
+    q = objective.growth_exponent(depth=depth)
     w, t, epsilon = fraction_times(objective, depth, lam, rho, relative)
     inner = slice(2, 7)  # away from the fixed point, where rounding rho alone moves t
     other = dynamics.time_to_reach(
@@ -415,12 +447,12 @@ def test_changing_the_unit_of_w_changes_lam_and_rho_by_powers(
         unit * w[inner],
         lam * unit ** (1 - q),
         rho * unit ** (3 - q),
-        depth,
-        unit * epsilon,
+        depth=depth,
+        epsilon=unit * epsilon,
     )
     # rounding the arguments moves the end of the way by a few 1e-14 at L = 40
-    moved = 1e-12 * w[inner] / dynamics.velocity(objective, w[inner], lam, rho, depth)
-    start = 1e-12 * epsilon / dynamics.velocity(objective, epsilon, lam, rho, depth)
+    moved = 1e-12 * w[inner] / dynamics.velocity(objective, w[inner], lam, rho, depth=depth)
+    start = 1e-12 * epsilon / dynamics.velocity(objective, epsilon, lam, rho, depth=depth)
     assert np.all(np.abs(other - t[inner]) <= 1e-12 * np.abs(t[inner]) + moved + start)
 
 
@@ -429,9 +461,9 @@ def test_changing_the_unit_of_w_changes_lam_and_rho_by_powers(
 def test_round_trip_from_t_through_w_returns_t(objective, depth, lam, rho, relative):
     """|t' - t| <= 1e-12 (|t| + w / velocity): the two ways in which w may be off."""
     _, t, epsilon = fraction_times(objective, depth, lam, rho, relative)
-    w = dynamics.trajectory(objective, t, lam, rho, depth, epsilon)
-    back = dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon)
-    room = np.abs(t) + w / np.abs(dynamics.velocity(objective, w, lam, rho, depth))
+    w = dynamics.trajectory(objective, t, lam, rho, depth=depth, epsilon=epsilon)
+    back = dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon)
+    room = np.abs(t) + w / np.abs(dynamics.velocity(objective, w, lam, rho, depth=depth))
     inside = np.isfinite(back)  # at its very end w may round to the fixed point
     assert inside[:-2].all()
     assert np.all(np.abs(back - t)[inside] <= TOLERANCE * room[inside])
@@ -443,11 +475,11 @@ def test_round_trip_from_t_through_w_returns_t(objective, depth, lam, rho, relat
 )
 @settings(deadline=None)
 def test_round_trip_from_w_through_t_returns_w(objective, depth, lam, rho, relative, fraction):
-    top = dynamics.fixed_point(objective, rho, depth)
+    top = dynamics.fixed_point(objective, rho, depth=depth)
     w, epsilon = fraction * top, relative * top
-    t = dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon)
-    back = dynamics.trajectory(objective, t, lam, rho, depth, epsilon)
-    room = w + np.abs(t) * dynamics.velocity(objective, w, lam, rho, depth)
+    t = dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon)
+    back = dynamics.trajectory(objective, t, lam, rho, depth=depth, epsilon=epsilon)
+    room = w + np.abs(t) * dynamics.velocity(objective, w, lam, rho, depth=depth)
     assert abs(back - w) <= TOLERANCE * room
 
 
@@ -455,14 +487,16 @@ def test_round_trip_from_w_through_t_returns_w(objective, depth, lam, rho, relat
 @settings(deadline=None)
 def test_flow_property_two_steps_are_one(objective, depth, lam, rho, relative, first, second):
     """w(t1 + t2; epsilon) = w(t2; w(t1; epsilon)), in the unit of time of the start."""
-    epsilon = relative * dynamics.fixed_point(objective, rho, depth)
-    unit = epsilon / dynamics.velocity(objective, epsilon, lam, rho, depth)
+    epsilon = relative * dynamics.fixed_point(objective, rho, depth=depth)
+    unit = epsilon / dynamics.velocity(objective, epsilon, lam, rho, depth=depth)
     unit = unit * (1 - relative)  # stays away from the fixed point
-    middle = dynamics.trajectory(objective, first * unit, lam, rho, depth, epsilon)
-    two = dynamics.trajectory(objective, second * unit, lam, rho, depth, middle)
-    one = dynamics.trajectory(objective, (first + second) * unit, lam, rho, depth, epsilon)
-    speed = abs(dynamics.velocity(objective, one, lam, rho, depth))
-    still = epsilon / dynamics.velocity(objective, epsilon, lam, rho, depth)
+    middle = dynamics.trajectory(objective, first * unit, lam, rho, depth=depth, epsilon=epsilon)
+    two = dynamics.trajectory(objective, second * unit, lam, rho, depth=depth, epsilon=middle)
+    one = dynamics.trajectory(
+        objective, (first + second) * unit, lam, rho, depth=depth, epsilon=epsilon
+    )
+    speed = abs(dynamics.velocity(objective, one, lam, rho, depth=depth))
+    still = epsilon / dynamics.velocity(objective, epsilon, lam, rho, depth=depth)
     assert abs(one - two) <= TOLERANCE * (one + speed * (abs(unit) + still))
 
 
@@ -471,10 +505,10 @@ def test_flow_property_two_steps_are_one(objective, depth, lam, rho, relative, f
 def test_velocity_is_the_time_derivative_of_trajectory(objective, depth, lam, rho, relative):
     w, t, epsilon = fraction_times(objective, depth, lam, rho, relative)
     w, t = w[2:7], t[2:7]
-    v = dynamics.velocity(objective, w, lam, rho, depth)
+    v = dynamics.velocity(objective, w, lam, rho, depth=depth)
     h = 1e-3 * w / v  # fourth-order central difference: error of order h^4 = 1e-12
     steps = t + np.multiply.outer([-2, -1, 1, 2], h)
-    values = dynamics.trajectory(objective, steps, lam, rho, depth, epsilon)
+    values = dynamics.trajectory(objective, steps, lam, rho, depth=depth, epsilon=epsilon)
     slope = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * h)
     # the quotient magnifies the 1e-12 |t| by which trajectory may be late, by 1 / h
     late = 1e-12 * np.abs(t) / h
@@ -486,9 +520,9 @@ def test_velocity_is_the_time_derivative_of_trajectory(objective, depth, lam, rh
 def test_negative_times_continue_the_solution_below_epsilon(
     objective, depth, lam, rho, relative, back
 ):
-    epsilon = relative * dynamics.fixed_point(objective, rho, depth)
-    t = -back * epsilon / dynamics.velocity(objective, epsilon, lam, rho, depth)
-    w = dynamics.trajectory(objective, t, lam, rho, depth, epsilon)
+    epsilon = relative * dynamics.fixed_point(objective, rho, depth=depth)
+    t = -back * epsilon / dynamics.velocity(objective, epsilon, lam, rho, depth=depth)
+    w = dynamics.trajectory(objective, t, lam, rho, depth=depth, epsilon=epsilon)
     assert 0 <= w < epsilon
     if w > 1e-300:  # MAE at depth 1 falls exponentially, to 0 in float64
         assert trajectory_is_right(objective, t, depth, lam, rho, epsilon)
@@ -499,24 +533,22 @@ def test_negative_times_continue_the_solution_below_epsilon(
 
 @BOTH
 def test_scalars_in_scalar_out_and_arrays_broadcast(objective):
-    assert isinstance(dynamics.velocity(objective, 0.1, 1, 1, 2), np.float64)
-    assert isinstance(dynamics.fixed_point(objective, 1, 2), np.float64)
-    assert isinstance(dynamics.time_to_reach(objective, 0.5, 1, 1, 2, 0.1), np.float64)
-    assert isinstance(dynamics.trajectory(objective, 1, 1, 1, 2, 0.1), np.float64)
-    assert isinstance(dynamics.relative_gap(objective, np.array(1), 1, 1, 2, 0.1), np.float64)
+    assert isinstance(dynamics.velocity(objective, 0.1, 1, 1, depth=2), np.float64)
+    assert isinstance(dynamics.fixed_point(objective, 1, depth=2), np.float64)
+    assert isinstance(
+        dynamics.time_to_reach(objective, 0.5, 1, 1, depth=2, epsilon=0.1), np.float64
+    )
+    assert isinstance(dynamics.trajectory(objective, 1, 1, 1, depth=2, epsilon=0.1), np.float64)
+    assert isinstance(
+        dynamics.relative_gap(objective, np.array(1), 1, 1, depth=2, epsilon=0.1), np.float64
+    )
     lam, rho, epsilon = np.ones((4, 1, 1)), np.ones((3, 1)), np.full(2, 0.1)
     for depth in (1, 2):
-        args = (lam, rho, depth, epsilon)
-        assert dynamics.velocity(objective, epsilon, lam, rho, depth).shape == (4, 3, 2)
-        assert dynamics.time_to_reach(objective, np.full((5, 1, 1, 1), 0.5), *args).shape == (
-            5,
-            4,
-            3,
-            2,
-        )
-        assert dynamics.trajectory(objective, np.zeros((5, 1, 1, 1)), *args).shape == (5, 4, 3, 2)
-        assert dynamics.trajectory(objective, 0.0, *args).shape == (4, 3, 2)
-        assert dynamics.relative_gap(objective, np.zeros((5, 1, 1, 1)), *args).shape == (5, 4, 3, 2)
+        known = {"lam": lam, "rho": rho, "depth": depth, "epsilon": epsilon}
+        assert dynamics.velocity(objective, epsilon, lam, rho, depth=depth).shape == (4, 3, 2)
+        assert dynamics.trajectory(objective, 0.0, **known).shape == (4, 3, 2)
+        for function in (dynamics.time_to_reach, dynamics.trajectory, dynamics.relative_gap):
+            assert function(objective, np.full((5, 1, 1, 1), 0.5), **known).shape == (5, 4, 3, 2)
 
 
 @BOTH
@@ -524,11 +556,16 @@ def test_a_value_does_not_depend_on_the_other_features_in_the_call(objective):
     """All share one table; each value must still be right on its own."""
     rng = np.random.default_rng(0)
     lam, rho = rng.uniform(0.05, 20, 30), rng.uniform(0.05, 2, 30)
-    epsilon = dynamics.fixed_point(objective, rho, 4) * 10 ** -rng.uniform(0.1, 8, 30)
+    epsilon = dynamics.fixed_point(objective, rho, depth=4) * 10 ** -rng.uniform(0.1, 8, 30)
     t = dynamics.time_to_reach(
-        objective, 0.4 * dynamics.fixed_point(objective, rho, 4), lam, rho, 4, epsilon
+        objective,
+        0.4 * dynamics.fixed_point(objective, rho, depth=4),
+        lam,
+        rho,
+        depth=4,
+        epsilon=epsilon,
     )
-    together = dynamics.trajectory(objective, t, lam, rho, 4, epsilon)
+    together = dynamics.trajectory(objective, t, lam, rho, depth=4, epsilon=epsilon)
     for k in range(30):
         assert trajectory_is_right(objective, t[k], 4, lam[k], rho[k], epsilon[k])
         with references.digits(100):
@@ -541,10 +578,10 @@ def test_a_million_points_in_any_order_equal_the_same_points_in_small_calls(obje
     rng = np.random.default_rng(1)
     lam, rho = rng.uniform(0.5, 1.5, (1000, 1)), rng.uniform(0.5, 1.5, (1000, 1))
     t = rng.uniform(0, 50, 1000)
-    big = dynamics.trajectory(objective, t, lam, rho, 3, 0.01)
+    big = dynamics.trajectory(objective, t, lam, rho, depth=3, epsilon=0.01)
     assert big.shape == (1000, 1000) and np.all(np.isfinite(big))
-    few = dynamics.trajectory(objective, t[::100], lam[::100], rho[::100], 3, 0.01)
-    speed = dynamics.velocity(objective, few, lam[::100], rho[::100], 3)
+    few = dynamics.trajectory(objective, t[::100], lam[::100], rho[::100], depth=3, epsilon=0.01)
+    speed = dynamics.velocity(objective, few, lam[::100], rho[::100], depth=3)
     assert np.all(np.abs(big[::100, ::100] - few) <= TOLERANCE * (few + speed * t[::100]))
 
 
@@ -556,23 +593,23 @@ def test_a_million_points_in_any_order_equal_the_same_points_in_small_calls(obje
 @pytest.mark.parametrize("epsilon", [1e-100, 1e-250, 5e-324])
 def test_tiny_epsilon_is_exact_or_a_clear_error(objective, depth, epsilon):
     """A time of order epsilon^(1 - q) leaves float64: then ValueError, and only then."""
-    q, lam, rho, w = objective.growth_exponent(depth), 1.7, 1.3, 0.5
+    q, lam, rho, w = objective.growth_exponent(depth=depth), 1.7, 1.3, 0.5
     with references.digits(400):
         exact = references.time(objective.name, w, lam, rho, depth, epsilon, working=800)
-    args = (lam, rho, depth, epsilon)
+    known = {"lam": lam, "rho": rho, "depth": depth, "epsilon": epsilon}
     if exact > 1e300:
         with pytest.raises(ValueError, match="epsilon must be large enough"):
-            dynamics.time_to_reach(objective, w, *args)
+            dynamics.time_to_reach(objective, w, **known)
         with pytest.raises(ValueError, match="epsilon must be large enough"):
-            dynamics.trajectory(objective, 1.0, *args)
+            dynamics.trajectory(objective, 1.0, **known)
         return
     assert -np.log10(epsilon) * (q - 1) < 301
-    t = dynamics.time_to_reach(objective, w, *args)
+    t = dynamics.time_to_reach(objective, w, **known)
     assert relative_error(t, exact) < TOLERANCE
-    assert dynamics.trajectory(objective, 0, *args) == pytest.approx(epsilon, rel=1e-12)
+    assert dynamics.trajectory(objective, 0, **known) == pytest.approx(epsilon, rel=1e-12)
     for k in (-1, 0.5, 1 - 1e-9, 1, 1 + 1e-9, 2):
-        w_k = dynamics.trajectory(objective, k * t, *args)
-        assert 0 <= w_k <= dynamics.fixed_point(objective, rho, depth) * (1 + 1e-14)
+        w_k = dynamics.trajectory(objective, k * t, **known)
+        assert 0 <= w_k <= dynamics.fixed_point(objective, rho, depth=depth) * (1 + 1e-14)
         if 0 < k < 1 and epsilon > 1e-310:
             with references.digits(800):
                 low, high = (mpf(float(w_k)) * (1 + d) for d in (-mpf(TOLERANCE), mpf(TOLERANCE)))
@@ -588,7 +625,7 @@ def test_extreme_lam_and_rho_are_exact(objective, depth, lam, rho):
         top = references.fixed_point(objective.name, rho, depth)
         epsilon, w = float(top / 1000), float(top * mpf("0.7"))
     exact = references.time(objective.name, w, lam, rho, depth, epsilon)
-    t = dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon)
+    t = dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon)
     assert relative_error(t, exact) < TOLERANCE
     for k in (-3, 0, 0.1, 0.9, 1):
         assert trajectory_is_right(objective, k * t, depth, lam, rho, epsilon)
@@ -596,20 +633,20 @@ def test_extreme_lam_and_rho_are_exact(objective, depth, lam, rho):
 
 def test_a_start_whose_time_scale_overflows_still_gives_0_at_epsilon_and_inf_above():
     rho, depth = 1e-6, 40  # fixed point 1e-240, time scale 1e474
-    assert dynamics.time_to_reach(JEPA, 1e-241, 1.0, rho, depth, 1e-241) == 0
-    assert dynamics.time_to_reach(JEPA, 1.0, 1.0, rho, depth, 1e-241) == np.inf
+    assert dynamics.time_to_reach(JEPA, 1e-241, 1.0, rho, depth=depth, epsilon=1e-241) == 0
+    assert dynamics.time_to_reach(JEPA, 1.0, 1.0, rho, depth=depth, epsilon=1e-241) == np.inf
     with pytest.raises(ValueError, match="epsilon must be large enough"):
-        dynamics.time_to_reach(JEPA, 2e-241, 1.0, rho, depth, 1e-241)
+        dynamics.time_to_reach(JEPA, 2e-241, 1.0, rho, depth=depth, epsilon=1e-241)
 
 
 @BOTH
 def test_huge_negative_times_give_0_or_a_clear_error(objective):
     for depth in (1, 2, 5, 40):
-        w = dynamics.trajectory(objective, -1e200, 1.0, 0.5, depth, 1e-15)
+        w = dynamics.trajectory(objective, -1e200, 1.0, 0.5, depth=depth, epsilon=1e-15)
         assert 0 <= w < 1e-15
-        if objective.slowdown(depth):
+        if objective.slowdown(depth=depth):
             with pytest.raises(ValueError, match=r"t must not be so negative .* got -1e\+308"):
-                dynamics.trajectory(objective, -1e308, 1e60, 0.5, depth, 1e-15)
+                dynamics.trajectory(objective, -1e308, 1e60, 0.5, depth=depth, epsilon=1e-15)
 
 
 @BOTH
@@ -623,10 +660,10 @@ def test_depths_far_beyond_40_are_still_right(objective, depth):
         exact = references.time(objective.name, w, lam, rho, depth, epsilon)
     else:
         exact = references.time_by_quadrature(objective.name, w, lam, rho, depth, epsilon)
-    t = dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon)
+    t = dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon)
     assert relative_error(t, exact) < TOLERANCE
-    back = dynamics.trajectory(objective, t, lam, rho, depth, epsilon)
-    room = w + t * dynamics.velocity(objective, w, lam, rho, depth)
+    back = dynamics.trajectory(objective, t, lam, rho, depth=depth, epsilon=epsilon)
+    room = w + t * dynamics.velocity(objective, w, lam, rho, depth=depth)
     assert abs(back - w) < TOLERANCE * room
 
 
@@ -635,7 +672,7 @@ def test_depths_far_beyond_40_are_still_right(objective, depth):
 
 def mutate_slowdown(monkeypatch):
     right = Objective.slowdown
-    monkeypatch.setattr(Objective, "slowdown", lambda self, depth: right(self, depth) + 1)
+    monkeypatch.setattr(Objective, "slowdown", lambda self, depth: right(self, depth=depth) + 1)
 
 
 def mutate_resonant_log(monkeypatch):
@@ -652,7 +689,7 @@ def mutate_fixed_point(monkeypatch):
     from jepabook.theory._double_double import log_product
 
     def wrong(objective, w, rho, depth):
-        power = objective.saturation_power(depth)
+        power = objective.saturation_power(depth=depth)
         return log_product((w, power), (rho, -depth - 1)) / depth
 
     monkeypatch.setattr(dynamics, "_log_saturation", wrong)
@@ -662,7 +699,7 @@ def mutate_exact_logarithm(monkeypatch):
     """log z in plain floats: right to 1e-16, useless next to the fixed point."""
 
     def plain(objective, w, rho, depth):
-        return objective.saturation_power(depth) / depth * np.log(w) - np.log(rho)
+        return objective.saturation_power(depth=depth) / depth * np.log(w) - np.log(rho)
 
     monkeypatch.setattr(dynamics, "_log_saturation", plain)
 
@@ -728,29 +765,31 @@ ENDS = [
 def test_where_only_factors_leave_float64_the_answer_is_right(objective, known):
     w, lam, rho, depth, epsilon = known
     with references.digits(60):
-        power = mp.mpf(objective.saturation_power(depth)) / depth
+        power = mp.mpf(objective.saturation_power(depth=depth)) / depth
         log_z = [power * mp.log(mp.mpf(size)) - mp.log(mp.mpf(rho)) for size in (w, epsilon)]
         speed = references.velocity(objective.name, w, lam, rho, depth)
     with np.errstate(divide="raise", over="raise", invalid="raise"):
         if abs(speed) < 1e308:
-            found = dynamics.velocity(objective, w, lam, rho, depth)
+            found = dynamics.velocity(objective, w, lam, rho, depth=depth)
             assert found == pytest.approx(float(speed), rel=1e-12, abs=0)
         else:
             with pytest.raises(ValueError, match=r"^w must be small enough for dw/dt"):
-                dynamics.velocity(objective, w, lam, rho, depth)
+                dynamics.velocity(objective, w, lam, rho, depth=depth)
         if not log_z[1] < log_z[0] < 0 or depth > 1000:
             return
         with references.digits(60):
             time = references.time_by_quadrature(objective.name, w, lam, rho, depth, epsilon, 30)
         if time < 1e308:
-            found = dynamics.time_to_reach(objective, w, lam, rho, depth, epsilon)
+            found = dynamics.time_to_reach(objective, w, lam, rho, depth=depth, epsilon=epsilon)
             assert found == pytest.approx(float(time), rel=1e-11, abs=0)
             around = found * np.array([1 - 1e-9, 1 + 1e-9])
-            early, late = dynamics.trajectory(objective, around, lam, rho, depth, epsilon)
+            early, late = dynamics.trajectory(
+                objective, around, lam, rho, depth=depth, epsilon=epsilon
+            )
             assert early <= w * (1 + 1e-10) and w <= late * (1 + 1e-10)
 
 
 def test_sizes_beyond_float64_are_refused_and_those_below_it_are_0():
     with pytest.raises(ValueError, match=r"^rho must be small enough for the size to fit"):
-        dynamics.fixed_point(JEPA, 1e10, 100)
-    assert dynamics.fixed_point(JEPA, 1e-10, 100) == 0
+        dynamics.fixed_point(JEPA, 1e10, depth=100)
+    assert dynamics.fixed_point(JEPA, 1e-10, depth=100) == 0

@@ -35,7 +35,7 @@ def test_the_two_parts_are_the_loss_and_the_floor_is_the_best_predictors(objecti
 @given(st.floats(0.01, 1.2), st.floats(0.2, 3), st.floats(0.1, 1.5), st.floats(1, 3))
 def test_a_feature_has_the_loss_of_the_matrices(objective, w, lam, rho, more):
     variance = lam * max(rho, 1 / rho) * more
-    gap, floor = loss_curves.feature_loss(objective, w, lam, rho, 3, variance)
+    gap, floor = loss_curves.feature_loss(objective, w, lam, rho, depth=3, variance_y=variance)
     known = [[[x]] for x in (w, w ** (1 / 3), lam / rho, lam, variance)]
     assert gap + floor == pytest.approx(objectives.loss(objective, *known), rel=1e-9, abs=1e-12)
     assert [gap, floor] == pytest.approx(loss_curves.split(objective, *known), rel=1e-6, abs=1e-9)
@@ -44,17 +44,19 @@ def test_a_feature_has_the_loss_of_the_matrices(objective, w, lam, rho, more):
 @given(st.integers(1, 8), st.floats(0.5, 2), st.floats(0.3, 1.0), st.floats(1, 1.5))
 def test_the_loss_falls_between_the_turning_sizes_alone(depth, lam, rho, more):
     variance = more * lam / rho
-    low, high = loss_curves.turning_sizes(lam, rho, depth, variance)
-    end = dynamics.fixed_point(JEPA, rho, depth)
+    low, high = loss_curves.turning_sizes(lam, rho, depth=depth, variance_y=variance)
+    end = dynamics.fixed_point(JEPA, rho, depth=depth)
     correlation = rho / more**0.5
-    border = loss_curves.turning_correlation(depth)
+    border = loss_curves.turning_correlation(depth=depth)
     assert np.isnan(low) == (correlation <= border) or abs(correlation - border) < 1e-9
     turns = [] if np.isnan(low) else [low, high]
     assert all(0 < turn <= end * (1 + 1e-9) for turn in turns)
     for k, (a, b) in enumerate(zip([0, *turns], [*turns, end], strict=True)):
         if b - a > 1e-3 * end:
             sizes = a + (b - a) * np.linspace(0.01, 0.99, 50)
-            loss = sum(loss_curves.feature_loss(JEPA, sizes, lam, rho, depth, variance))
+            loss = sum(
+                loss_curves.feature_loss(JEPA, sizes, lam, rho, depth=depth, variance_y=variance)
+            )
             assert np.all(np.diff(loss) < 0 if k == 1 else np.diff(loss) > 0)
 
 
@@ -62,8 +64,8 @@ def test_the_loss_falls_between_the_turning_sizes_alone(depth, lam, rho, more):
 def test_a_curve_is_the_loss_of_the_full_matrices(objective):
     lam, rho, depth, epsilon = np.array([1.2, 0.8]), np.array([0.9, 0.6]), 2, 0.1
     t, sigmas = np.linspace(0, 20, 5), (np.diag(lam / rho), np.diag(lam))
-    found = loss_curves.curve(objective, t, lam, rho, depth, epsilon)
-    weights = matrix_flow.aligned_weights(objective, depth, 2, epsilon, seed=0)
+    found = loss_curves.curve(objective, t, lam, rho, depth=depth, epsilon=epsilon)
+    weights = matrix_flow.aligned_weights(objective, depth=depth, width=2, epsilon=epsilon, seed=0)
     path = matrix_flow.integrate(objective, weights, *sigmas, t / depth)
     for row, layers in enumerate(path):
         encoder = np.linalg.multi_dot([np.eye(2), *layers[:depth][::-1]])
@@ -72,12 +74,12 @@ def test_a_curve_is_the_loss_of_the_full_matrices(objective):
 
 
 def test_a_target_network_lies_between_a_frozen_teacher_and_jepa():
-    t, known = np.linspace(0, 3000, 50), (0.9, 0.8, 2, [0.04])
+    t, known = np.linspace(0, 3000, 50), {"depth": 2, "epsilon": [0.04]}
     ends = [
-        loss_curves.curve(JEPA, t, *known, target_rate=rate).loss[-1, 0]
+        loss_curves.curve(JEPA, t, 0.9, 0.8, **known, target_rate=rate).loss[-1, 0]
         for rate in (0.0, 0.001, 50.0)
     ]
-    jepa = loss_curves.curve(JEPA, t, *known)
+    jepa = loss_curves.curve(JEPA, t, 0.9, 0.8, **known)
     assert ends[0] < ends[1] < ends[2] <= jepa.loss[-1, 0] * (1 + 1e-6)
     assert np.array_equal(jepa.size, jepa.target)
     assert np.isnan(loss_curves.Curve(*np.zeros((5, 1, 1))).unexplained()).all()
@@ -89,10 +91,13 @@ GOOD = {"lam": 1.0, "rho": 0.8, "depth": 2}
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda: loss_curves.feature_loss(JEPA, 0.5, 1.0, 1.2, 2), "rho"),
-        (lambda: loss_curves.feature_loss(JEPA, 0.5, 1.0, 0.8, 2, 0.7), "variance_y"),
-        (lambda: loss_curves.feature_loss(MAE, 0.5, 1.0, 0.8, 2, target=0.5), "target"),
-        (lambda: loss_curves.feature_loss(JEPA, 1e200, 1.0, 0.8, 2), "w"),
+        (lambda: loss_curves.feature_loss(JEPA, 0.5, 1.0, 1.2, depth=2), "rho"),
+        (
+            lambda: loss_curves.feature_loss(JEPA, 0.5, 1.0, 0.8, depth=2, variance_y=0.7),
+            "variance_y",
+        ),
+        (lambda: loss_curves.feature_loss(MAE, 0.5, 1.0, 0.8, depth=2, target=0.5), "target"),
+        (lambda: loss_curves.feature_loss(JEPA, 1e200, 1.0, 0.8, depth=2), "w"),
         (lambda: loss_curves.curve(MAE, [0, 1], **GOOD, epsilon=0.1, target_rate=1.0), "target"),
         (lambda: loss_curves.curve(JEPA, [0, 1], **GOOD, epsilon=0.1, teacher=1.0), "teacher"),
         (lambda: loss_curves.split(JEPA, [[1.0]], [[1.0]], [[0.0]], [[1.0]], [[1.0]]), "sigma_xx"),

@@ -108,7 +108,9 @@ def test_gradient_equals_minus_the_papers_equations_24_and_25(depth):
 @settings(max_examples=30, deadline=None)
 def test_aligned_weights_obey_assumption_3_1(objective, depth, width, seed):
     epsilon = 0.3
-    weights = matrix_flow.aligned_weights(objective, depth, width, epsilon, seed)
+    weights = matrix_flow.aligned_weights(
+        objective, depth=depth, width=width, epsilon=epsilon, seed=seed
+    )
     scaled = weights / epsilon ** (1 / depth)
     products = np.einsum("aij,akj->aik", scaled, scaled)
     np.testing.assert_allclose(products, np.broadcast_to(np.eye(width), products.shape), atol=1e-12)
@@ -118,18 +120,23 @@ def test_aligned_weights_obey_assumption_3_1(objective, depth, width, seed):
 
 
 def test_seeds_reproduce_and_differ():
-    one, same, other = (matrix_flow.aligned_weights(JEPA, 2, 4, 0.1, seed) for seed in (7, 7, 8))
+    one, same, other = (
+        matrix_flow.aligned_weights(JEPA, depth=2, width=4, epsilon=0.1, seed=seed)
+        for seed in (7, 7, 8)
+    )
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).max() > 1e-2
     generator = np.random.default_rng(7)
-    first = matrix_flow.aligned_weights(JEPA, 2, 4, 0.1, generator)
-    second = matrix_flow.aligned_weights(JEPA, 2, 4, 0.1, generator)
+    first = matrix_flow.aligned_weights(JEPA, depth=2, width=4, epsilon=0.1, seed=generator)
+    second = matrix_flow.aligned_weights(JEPA, depth=2, width=4, epsilon=0.1, seed=generator)
     np.testing.assert_array_equal(one, first)
     assert np.abs(first - second).max() > 1e-2
 
 
 def test_signs_are_the_diagonal_of_the_decoder():
-    weights = matrix_flow.aligned_weights(JEPA, 2, 3, 0.25, 0, signs=[1, -1, 1])
+    weights = matrix_flow.aligned_weights(
+        JEPA, depth=2, width=3, epsilon=0.25, seed=0, signs=[1, -1, 1]
+    )
     np.testing.assert_allclose(weights[-1], 0.5 * np.diag([1.0, -1.0, 1.0]))
 
 
@@ -138,18 +145,20 @@ SPECTRUM = FeatureSpectrum([0.6, 0.9, 1.2, 1.5], [1.1, 0.7, 0.9, 0.5])
 
 def flow_against_scalar(objective, depth, clock=None, signs=1.0):
     """Largest relative difference |w_matrix / w_scalar - 1|, features of very different speed."""
-    epsilon = 0.2 * dynamics.fixed_point(objective, SPECTRUM.rho, depth).min()
-    weights = matrix_flow.aligned_weights(objective, depth, 4, epsilon, seed=3, signs=signs)
-    args = (SPECTRUM.lam, SPECTRUM.rho, depth, epsilon)
+    epsilon = 0.2 * dynamics.fixed_point(objective, SPECTRUM.rho, depth=depth).min()
+    weights = matrix_flow.aligned_weights(
+        objective, depth=depth, width=4, epsilon=epsilon, seed=3, signs=signs
+    )
+    known = {"lam": SPECTRUM.lam, "rho": SPECTRUM.rho, "depth": depth, "epsilon": epsilon}
     reach = dynamics.time_to_reach(
-        objective, 0.9 * dynamics.fixed_point(objective, SPECTRUM.rho, depth), *args
+        objective, 0.9 * dynamics.fixed_point(objective, SPECTRUM.rho, depth=depth), **known
     )
     times = np.linspace(0, reach.min() / depth, 5)
     xx, yx = SPECTRUM.covariances()
     layers = matrix_flow.integrate(objective, weights, xx, yx, times)
     sizes = np.array([matrix_flow.feature_sizes(w) for w in layers])
     scale = depth if clock is None else clock
-    scalar = dynamics.trajectory(objective, scale * times[:, None], *args)
+    scalar = dynamics.trajectory(objective, scale * times[:, None], **known)
     return np.abs(sizes / scalar - 1).max()
 
 

@@ -9,23 +9,23 @@ from jepabook.theory.objectives import Objective, loss
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 10, 40])
 def test_exponents_are_those_of_equations_7_and_8(depth):
-    assert JEPA.growth_exponent(depth) == 3 - 1 / depth
-    assert MAE.growth_exponent(depth) == 2 - 1 / depth
+    assert JEPA.growth_exponent(depth=depth) == 3 - 1 / depth
+    assert MAE.growth_exponent(depth=depth) == 2 - 1 / depth
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 10, 40])
 def test_slowdown_is_q_minus_1_over_3_minus_q_and_minus_a_of_the_paper(depth):
     for objective in (JEPA, MAE):
-        q = objective.growth_exponent(depth)
-        assert objective.slowdown(depth) == pytest.approx((q - 1) / (3 - q), rel=1e-13)
-    assert JEPA.slowdown(depth) == 2 * depth - 1
-    assert MAE.slowdown(depth) == (depth - 1) / (depth + 1)
+        q = objective.growth_exponent(depth=depth)
+        assert objective.slowdown(depth=depth) == pytest.approx((q - 1) / (3 - q), rel=1e-13)
+    assert JEPA.slowdown(depth=depth) == 2 * depth - 1
+    assert MAE.slowdown(depth=depth) == (depth - 1) / (depth + 1)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 10, 40])
 def test_saturation_power_is_the_integer_l_times_3_minus_q(depth):
-    assert (JEPA.saturation_power(depth), MAE.saturation_power(depth)) == (1, depth + 1)
-    assert all(type(o.saturation_power(depth)) is int for o in (JEPA, MAE))
+    assert (JEPA.saturation_power(depth=depth), MAE.saturation_power(depth=depth)) == (1, depth + 1)
+    assert all(type(o.saturation_power(depth=depth)) is int for o in (JEPA, MAE))
 
 
 def test_names_and_frozen():

@@ -63,7 +63,9 @@ SOURCES = {
 def test_training(name, tmp_path):
     def work(device):
         width = SOURCES[name]("cpu").width
-        weights = linear_net.initial_weights("gaussian", 2, 2, width, 0.4, 0, device=device)
+        weights = linear_net.initial_weights(
+            "gaussian", 2, depth=2, width=width, gain=0.4, seed=0, device=device
+        )
         rates = {"learning_rate": 0.05, "weight_decay": 0.01, "target_rate": [0.1, np.inf]}
         settings = linear_net.settings((JEPA, MAE), weights, **rates)
         options = {"checkpoint": tmp_path / f"{device}.npz", "checkpoint_every": 3}
@@ -76,7 +78,9 @@ def test_training(name, tmp_path):
 def test_gradient_flow():
     def work(device):
         options = {"dtype": torch.float64, "device": device}
-        weights = linear_net.initial_weights("orthogonal", 2, 2, 3, 0.4, 0, **options)
+        weights = linear_net.initial_weights(
+            "orthogonal", 2, depth=2, width=3, gain=0.4, seed=0, **options
+        )
         settings = linear_net.settings((JEPA, MAE), weights)
         source = minibatch.Population(XX, YX, device=device)
         return linear_net.flow(weights, settings, source, [0.0, 1.0, 2.0]).sizes
@@ -86,7 +90,9 @@ def test_gradient_flow():
 
 def test_nonlinear_networks():
     def work(device):
-        weights = linear_net.initial_weights("gaussian", 2, 2, 3, 0.4, 0, device=device)
+        weights = linear_net.initial_weights(
+            "gaussian", 2, depth=2, width=3, gain=0.4, seed=0, device=device
+        )
         source = minibatch.GaussianViews(XX, YX, XX, 8, 0, draw="samples", device=device)
         probe = torch.as_tensor(SEES[0], dtype=torch.float32).T.to(device)
         return relu_net.train(weights, OBJECTIVES, 0.5, source, 0.05, 4, [0, 4], probe)

@@ -49,8 +49,8 @@ def views(width, batch, seed, streams=None, draw="wishart", dtype=DOUBLE):
 
 
 def start(runs=2, depth=2, width=3, gain=0.6, seed=0, decoder_depth=1, dtype=DOUBLE):
-    kinds = "gaussian", runs, depth, width, gain, seed, decoder_depth
-    return linear_net.initial_weights(*kinds, dtype=dtype)
+    known = {"width": width, "gain": gain, "seed": seed, "decoder_depth": decoder_depth}
+    return linear_net.initial_weights("gaussian", runs, depth=depth, **known, dtype=dtype)
 
 
 # the gradient
@@ -212,18 +212,20 @@ WIDE = FeatureSpectrum(np.linspace(0.5, 1.5, 100), np.linspace(1.0, 0.5, 100))
 
 @BOTH
 def test_aligned_flow_of_a_network_of_width_100_and_depth_5_follows_the_scalar_equation(objective):
-    depth, top = 5, dynamics.fixed_point(objective, WIDE.rho, 5)
+    depth, top = 5, dynamics.fixed_point(objective, WIDE.rho, depth=5)
     epsilon = 0.3 * top.min()
-    aligned = matrix_flow.aligned_weights(objective, depth, 100, epsilon, 1)
+    aligned = matrix_flow.aligned_weights(
+        objective, depth=depth, width=100, epsilon=epsilon, seed=1
+    )
     weights = torch.as_tensor(aligned)[:, None]
-    args = WIDE.lam, WIDE.rho, depth, epsilon
-    times = np.linspace(0, dynamics.time_to_reach(objective, 0.9 * top, *args).min() / depth, 3)
+    known = {"lam": WIDE.lam, "rho": WIDE.rho, "depth": depth, "epsilon": epsilon}
+    times = np.linspace(0, dynamics.time_to_reach(objective, 0.9 * top, **known).min() / depth, 3)
     chosen, source = linear_net.settings(objective, weights), Population(*WIDE.covariances())
     found = linear_net.flow(weights, chosen, source, times, rtol=1e-8, atol=1e-10)
-    right = dynamics.trajectory(objective, depth * times[:, None], *args)
+    right = dynamics.trajectory(objective, depth * times[:, None], **known)
     assert np.abs(found.sizes[:, 0] / right - 1).max() < 1e-7
     if objective is JEPA:  # the wrong clock would be seen
-        wrong = dynamics.trajectory(objective, (depth + 1) * times[:, None], *args)
+        wrong = dynamics.trajectory(objective, (depth + 1) * times[:, None], **known)
         assert np.abs(found.sizes[:, 0] / wrong - 1).max() > 1e-2
 
 
@@ -305,7 +307,9 @@ def test_a_target_that_follows_at_once_is_the_online_target():
 
 
 def test_flow_that_blows_up_is_reported():
-    weights = torch.as_tensor(matrix_flow.aligned_weights(MAE, 2, 2, 1.0, 0))[:, None]
+    weights = torch.as_tensor(
+        matrix_flow.aligned_weights(MAE, depth=2, width=2, epsilon=1.0, seed=0)
+    )[:, None]
     source = Population(np.eye(2), np.eye(2))
     source.sigma_xx = -source.sigma_xx  # no covariance: the loss is unbounded
     chosen = linear_net.settings(MAE, weights)
@@ -713,7 +717,9 @@ def test_a_checkpoint_must_be_an_npz_file_and_is_refused_before_the_first_step(t
 @DTYPES
 def test_random_layers_have_independent_entries_of_the_variance_asked_for(kind, gain, dtype):
     width = 40
-    weights = linear_net.initial_weights(kind, 20, 2, width, gain, 0, 2, dtype)
+    weights = linear_net.initial_weights(
+        kind, 20, depth=2, width=width, gain=gain, seed=0, decoder_depth=2, dtype=dtype
+    )
     assert weights.shape == (4, 20, width, width) and weights.dtype == dtype
     unit = weights.double().flatten() * width**0.5 / gain
     count = len(unit)
@@ -734,20 +740,29 @@ def test_random_layers_have_independent_entries_of_the_variance_asked_for(kind, 
 def test_the_uniform_law_with_gain_one_over_root_three_is_that_of_linear_layers():
     torch.manual_seed(0)
     layer = nn.Linear(300, 300).weight.abs().max().item()
-    ours = linear_net.initial_weights("uniform", 1, 1, 300, 3**-0.5, 0).abs().max().item()
+    ours = (
+        linear_net.initial_weights("uniform", 1, depth=1, width=300, gain=3**-0.5, seed=0)
+        .abs()
+        .max()
+        .item()
+    )
     assert ours == pytest.approx(layer, rel=1e-3) == pytest.approx(300**-0.5, rel=1e-3)
 
 
 @given(st.integers(1, 5), st.floats(0.1, 3), st.integers(0, 2**63))
 def test_orthogonal_layers_are_the_gain_times_orthogonal_matrices(width, gain, seed):
-    weights = linear_net.initial_weights("orthogonal", 2, 1, width, gain, seed, dtype=DOUBLE)
+    weights = linear_net.initial_weights(
+        "orthogonal", 2, depth=1, width=width, gain=gain, seed=seed, dtype=DOUBLE
+    )
     eye = (gain**2 * torch.eye(width, dtype=DOUBLE)).expand_as(weights)
     torch.testing.assert_close(weights.mT @ weights, eye, rtol=1e-10, atol=1e-10)
 
 
 def test_orthogonal_layers_are_uniform_in_the_orthogonal_group():
     """Haar: E tr Q = 0, E (tr Q)^2 = 1, E (tr Q)^4 = 3, and det = 1 half of the time."""
-    q = linear_net.initial_weights("orthogonal", 20_000, 1, 4, 1.0, 1, dtype=DOUBLE)[0]
+    q = linear_net.initial_weights(
+        "orthogonal", 20_000, depth=1, width=4, gain=1.0, seed=1, dtype=DOUBLE
+    )[0]
     trace = q.diagonal(dim1=-2, dim2=-1).sum(-1)
     for power, right in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)):
         moment = trace**power
@@ -761,7 +776,9 @@ def test_orthogonal_layers_are_uniform_in_the_orthogonal_group():
 @pytest.mark.parametrize("kind", ["gaussian", "uniform", "orthogonal"])
 def test_seeds_reproduce_and_differ_and_leave_the_global_generator_alone(kind):
     before = torch.get_rng_state()
-    one, same, other = (linear_net.initial_weights(kind, 2, 1, 3, 1.0, s) for s in (7, 7, 8))
+    one, same, other = (
+        linear_net.initial_weights(kind, 2, depth=1, width=3, gain=1.0, seed=s) for s in (7, 7, 8)
+    )
     assert torch.equal(one, same) and not torch.equal(one, other)
     assert not torch.equal(one[:, 0], one[:, 1]) and not torch.equal(one[0], one[1])
     assert torch.equal(torch.get_rng_state(), before)
@@ -770,7 +787,9 @@ def test_seeds_reproduce_and_differ_and_leave_the_global_generator_alone(kind):
 def test_the_device_is_an_argument_of_everything_that_makes_tensors():
     for function in (linear_net.initial_weights, Population, GaussianViews):
         assert inspect.signature(function).parameters["device"].default == "cpu"
-    assert linear_net.initial_weights("gaussian", 1, 1, 2, 1.0, 0, device="meta").is_meta
+    assert linear_net.initial_weights(
+        "gaussian", 1, depth=1, width=2, gain=1.0, seed=0, device="meta"
+    ).is_meta
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -778,7 +797,17 @@ def test_a_training_on_the_gpu_is_the_training_on_the_cpu_for_the_population():
     spectrum = feature_spectrum.distribution(1, 8)
     results = []
     for device in ("cpu", "cuda"):
-        weights = linear_net.initial_weights("gaussian", 4, 3, 8, 0.6, 0, 1, DOUBLE, device)
+        weights = linear_net.initial_weights(
+            "gaussian",
+            4,
+            depth=3,
+            width=8,
+            gain=0.6,
+            seed=0,
+            decoder_depth=1,
+            dtype=DOUBLE,
+            device=device,
+        )
         chosen = linear_net.settings([JEPA, MAE] * 2, weights, 0.05, 0.1, 0.5)
         source = Population(*spectrum.covariances(), device=device)
         results.append(linear_net.train(weights, chosen, source, 200).sizes)
@@ -966,9 +995,9 @@ def test_flow_in_single_precision_refuses_a_tolerance_below_its_rounding():
 @BOTH
 def test_flow_from_aligned_weights_keeps_to_its_tolerance(objective, rtol):
     spectrum, depth, epsilon = FeatureSpectrum([0.5, 1.0, 1.5], [1.2, 0.8, 0.6]), 2, 0.1
-    weights = matrix_flow.aligned_weights(objective, depth, 3, epsilon, 0)
-    known = spectrum.lam, spectrum.rho, depth, epsilon
-    half = critical_time.exact(objective, *known)
+    weights = matrix_flow.aligned_weights(objective, depth=depth, width=3, epsilon=epsilon, seed=0)
+    known = {"lam": spectrum.lam, "rho": spectrum.rho, "depth": depth, "epsilon": epsilon}
+    half = critical_time.exact(objective, **known)
     times = np.append(0.0, np.sort(np.concatenate([half / 2, half, 2 * half])))
     weights = torch.as_tensor(weights)[:, None]
     found = linear_net.flow(
@@ -979,5 +1008,5 @@ def test_flow_from_aligned_weights_keeps_to_its_tolerance(objective, rtol):
         rtol=rtol,
         atol=rtol / 100,
     ).sizes[:, 0]
-    right = dynamics.trajectory(objective, times[:, None], *known)
+    right = dynamics.trajectory(objective, times[:, None], **known)
     np.testing.assert_allclose(found, right, rtol=rtol)

@@ -168,7 +168,9 @@ FEW = 250  # runs of the energy test, whose cost is their square
 
 def trajectories(objective, kind, batch, draw, seed, make=GaussianViews):
     """Sizes of 3 features at 3 moments, (RUNS, 9), of one start under independent minibatches."""
-    start = linear_net.initial_weights("gaussian", 1, 2, WIDTH, 0.7, 4, dtype=torch.float64)
+    start = linear_net.initial_weights(
+        "gaussian", 1, depth=2, width=WIDTH, gain=0.7, seed=4, dtype=torch.float64
+    )
     weights = start.expand(-1, RUNS, -1, -1)
     chosen = linear_net.settings(objective, weights, 0.06)
     source = views(kind, batch, draw, RUNS, seed, make)

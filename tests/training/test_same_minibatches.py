@@ -48,7 +48,9 @@ def test_seeds_differ_and_the_seed_decides_all():
 def test_each_run_is_the_plain_training_of_its_objective(index, objective):
     """A run of the comparison equals one set up by hand with the same draws."""
     start, stream = (int(s) for s in np.random.SeedSequence(0).generate_state(2))
-    weights = 0.6 * linear_net.initial_weights("gaussian", 3, 2, 6, 1.0, start)
+    weights = 0.6 * linear_net.initial_weights(
+        "gaussian", 3, depth=2, width=6, gain=1.0, seed=start
+    )
     xx, yx = (np.stack([matrix] * 3) for matrix in SPECTRUM.covariances())
     views = minibatch.GaussianViews(xx, yx, xx, 50, stream)
     settings = linear_net.settings(objective, weights, 0.05)
@@ -82,7 +84,9 @@ def test_a_correlation_above_one_is_refused():
 
 
 def test_a_decoder_that_is_a_number_leaves_nothing_out():
-    weights = linear_net.initial_weights("gaussian", 3, 2, 6, 1.0, 0, dtype=torch.float64)
+    weights = linear_net.initial_weights(
+        "gaussian", 3, depth=2, width=6, gain=1.0, seed=0, dtype=torch.float64
+    )
     weights[-1] = 0.3 * torch.eye(6, dtype=torch.float64)
     gain, spread, mean_rho = same_minibatches.decoder_gain(weights, *SPECTRUM.covariances())
     np.testing.assert_allclose(gain, 0.3, rtol=1e-12)
@@ -94,7 +98,9 @@ def test_a_decoder_that_is_a_number_leaves_nothing_out():
 
 def test_decoder_gain_is_the_regression_of_the_decoded_on_the_encoding():
     """Against least squares on samples, to their accuracy."""
-    weights = linear_net.initial_weights("gaussian", 1, 2, 6, 1.0, 5, dtype=torch.float64)
+    weights = linear_net.initial_weights(
+        "gaussian", 1, depth=2, width=6, gain=1.0, seed=5, dtype=torch.float64
+    )
     weights[-1] += 0.5 * torch.eye(6)
     x, y = SPECTRUM.sample(200_000, seed=1)
     encoder = (weights[1, 0] @ weights[0, 0]).numpy()
@@ -141,10 +147,10 @@ def test_a_followed_loss_is_the_populations_and_goes_on_between_stretches():
     weights = linear_net.initial_weights(
         "gaussian",
         2,
-        2,
-        len(SPECTRUM),
-        3**-0.5,
-        int(np.random.SeedSequence(3).generate_state(2)[0]),
+        depth=2,
+        width=len(SPECTRUM),
+        gain=3**-0.5,
+        seed=int(np.random.SeedSequence(3).generate_state(2)[0]),
         dtype=torch.float64,
     ).numpy()
     for run in range(2):

@@ -71,7 +71,7 @@ def test_a_restored_stream_goes_on_bit_for_bit(dtype, world):
 
 
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
-    weights = linear_net.initial_weights("gaussian", 6, 2, 16, 0.3, 1)
+    weights = linear_net.initial_weights("gaussian", 6, depth=2, width=16, gain=0.3, seed=1)
     chosen = linear_net.settings([JEPA] * 3 + [MAE] * 3, weights, 0.05)
     path = tmp_path / "stream.npz"
 

@@ -155,10 +155,10 @@ def test_learning_times_of_the_scalar_equation_on_a_stream(objective, shuffled):
     """Euler steps of the scalar equation, one pair of frames each, over 300 streams."""
     power, gamma, depth, epsilon, runs = [1.0, 0.5], [0.8, 0.0], 2, 0.09, 300
     lam, rho = 0.8, 0.8 / 1.5
-    due = critical_time.exact(objective, lam, rho, depth, epsilon)
+    due = critical_time.exact(objective, lam, rho, depth=depth, epsilon=epsilon)
     frames = 20_000 / due
-    rng, q = np.random.default_rng(4), objective.growth_exponent(depth)
-    goal = 0.5 * dynamics.fixed_point(objective, rho, depth)
+    rng, q = np.random.default_rng(4), objective.growth_exponent(depth=depth)
+    goal = 0.5 * dynamics.fixed_point(objective, rho, depth=depth)
     w, reached = np.full(runs, epsilon), np.full(runs, np.nan)
     signal = rng.standard_normal(runs)
     now = signal + np.sqrt(0.5) * rng.standard_normal(runs)
@@ -174,7 +174,7 @@ def test_learning_times_of_the_scalar_equation_on_a_stream(objective, shuffled):
         if step % 1000 == 0 and not np.isnan(reached).any():
             break
     stated = autocorrelation.learning_time_deviation(
-        objective, power, gamma, depth, epsilon, frames, shuffled
+        objective, power, gamma, depth=depth, epsilon=epsilon, frames=frames, shuffled=shuffled
     )
     assert reached.mean() == pytest.approx(due, rel=0.03)
     assert chi_square_holds(reached.std(ddof=1), stated, runs)
@@ -217,10 +217,12 @@ def test_bad_learning_times_are_refused(changes, name):
 @pytest.mark.parametrize("objective", [JEPA, MAE], ids=str)
 def test_learning_times_scale_with_the_unit_of_power_to_the_ends_of_float64(objective, scale):
     """Both covariances times s are times divided by s; the deviation goes as their square root."""
-    known = objective, [1.0, 0.5], [0.9, 0.0], 3, 1e-40, 10.0
-    right = autocorrelation.learning_time_deviation(*known)
-    scaled = objective, [scale, 0.5 * scale], [0.9, 0.0], 3, 1e-40, 10.0
-    found = autocorrelation.learning_time_deviation(*scaled)
+
+    def deviation(*power):
+        known = {"depth": 3, "epsilon": 1e-40, "frames": 10.0}
+        return autocorrelation.learning_time_deviation(objective, power, [0.9, 0.0], **known)
+
+    right, found = deviation(1.0, 0.5), deviation(scale, 0.5 * scale)
     assert found * scale**0.5 == pytest.approx(right, rel=1e-11)
 
 
@@ -233,18 +235,18 @@ def test_learning_times_are_the_integral_of_the_docstring(objective, shuffled):
         (a, b), (_, d) = autocorrelation.shuffled_covariance(power, gamma, 1)
     else:
         (a, b), (_, d) = autocorrelation.long_run_covariance(power, gamma)
-    q = objective.growth_exponent(depth)
+    q = objective.growth_exponent(depth=depth)
 
     def integrand(x):
         w, share = mp.exp(x), mp.exp((3 - q) * x)
         spread = a - 2 * share * b + share**2 * d
         return spread / (lam - share * variance) ** 2 * w / (lam * w**q - variance * w**3)
 
-    stop = np.log(dynamics.fixed_point(objective, lam / variance, depth) / 2)
+    stop = np.log(dynamics.fixed_point(objective, lam / variance, depth=depth) / 2)
     pieces = np.linspace(np.log(epsilon), stop, 30).tolist()
     expected = float(mp.sqrt(mp.quad(integrand, pieces) / 7))
     found = autocorrelation.learning_time_deviation(
-        objective, power, gamma, depth, epsilon, 7.0, shuffled
+        objective, power, gamma, depth=depth, epsilon=epsilon, frames=7.0, shuffled=shuffled
     )
     assert found == pytest.approx(expected, rel=1e-11)
 

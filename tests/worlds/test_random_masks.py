@@ -155,9 +155,10 @@ def test_features_of_two_groups_of_pixels_mix_neither_groups_nor_levels():
     level=st.floats(0.1, 5),
 )
 def test_best_share_maximises_the_velocity(objective, depth, w, excess, level):
-    best = float(random_masks.best_share(objective, w, excess, level, depth))
+    best = float(random_masks.best_share(objective, w, excess, level, depth=depth))
     shares = np.linspace(0.001, 0.999, 999)
-    velocity = dynamics.velocity(objective, w, *random_masks.moments(excess, level, shares), depth)
+    features = random_masks.moments(excess, level, shares)
+    velocity = dynamics.velocity(objective, w, *features, depth=depth)
     assert 0 <= best < 0.5
     assert abs(shares[velocity.argmax()] - max(best, 0.001)) < 0.0011
     assert np.all((velocity > 0) == (shares < 2 * best))
@@ -165,24 +166,25 @@ def test_best_share_maximises_the_velocity(objective, depth, w, excess, level):
 
 @BOTH
 def test_soonest_share_lies_between_the_best_shares_at_both_ends(objective):
-    share = random_masks.soonest_share(objective, 0.05, 1.0, 0.5, 3, 0.02)
-    low, high = random_masks.best_share(objective, np.array([0.05, 0.02]), 1.0, 0.5, 3)
+    share = random_masks.soonest_share(objective, 0.05, 1.0, 0.5, depth=3, epsilon=0.02)
+    low, high = random_masks.best_share(objective, np.array([0.05, 0.02]), 1.0, 0.5, depth=3)
     assert low < share < high
     nearby = np.array([share - 0.01, share, share + 0.01])
     moments = random_masks.moments(1.0, 0.5, nearby)
-    times = dynamics.time_to_reach(objective, 0.05, *moments, 3, 0.02)
+    times = dynamics.time_to_reach(objective, 0.05, *moments, depth=3, epsilon=0.02)
     assert times[1] < min(times[0], times[2])
 
 
 @BOTH
 def test_soonest_share_keeps_to_shares_at_which_the_size_is_reached(objective):
     # at most shares between the two best ones this size is never reached
-    low = float(random_masks.best_share(objective, 0.9, 1.0, 1.0, 2))
-    share = random_masks.soonest_share(objective, 0.9, 1.0, 1.0, 2, 1e-3)
+    low = float(random_masks.best_share(objective, 0.9, 1.0, 1.0, depth=2))
+    share = random_masks.soonest_share(objective, 0.9, 1.0, 1.0, depth=2, epsilon=1e-3)
     assert low < share < 2 * low
 
     def time(f):
-        return dynamics.time_to_reach(objective, 0.9, *random_masks.moments(1, 1, f), 2, 1e-3)
+        features = random_masks.moments(1, 1, f)
+        return dynamics.time_to_reach(objective, 0.9, *features, depth=2, epsilon=1e-3)
 
     shares = np.linspace(low, 2 * low, 400)[1:-1]
     assert time(share) <= time(shares).min() * (1 + 1e-9)
@@ -191,13 +193,13 @@ def test_soonest_share_keeps_to_shares_at_which_the_size_is_reached(objective):
 @BOTH
 @pytest.mark.parametrize("depth", [1, 2, 3, 8, 30])
 def test_latest_start_is_where_half_times_turn_if_little_is_visible(objective, depth):
-    latest = random_masks.latest_start(objective, depth)
+    latest = random_masks.latest_start(objective, depth=depth)
     assert 0.237 < latest < 0.315
     excess = np.array([1.0, 1.0001])
     lam, rho = random_masks.moments(excess, 1.0, 1e-6)
     for factor in (0.99, 1.01):
-        start = factor * latest * dynamics.fixed_point(objective, rho[0], depth)
-        half = critical_time.exact(objective, lam, rho, depth, start)
+        start = factor * latest * dynamics.fixed_point(objective, rho[0], depth=depth)
+        half = critical_time.exact(objective, lam, rho, depth=depth, epsilon=start)
         assert (half[1] > half[0]) == (factor > 1)
 
 
@@ -281,13 +283,13 @@ def test_bad_world_is_refused(changes, name):
         (lambda: random_masks.moments(1.0, 0.0, 0.5), "level"),
         (lambda: random_masks.moments(1.0, 1.0, 0.0), "visible"),
         (lambda: random_masks.moments([1.0, 2.0], [1.0, 1.0, 1.0], 0.5), "shapes"),
-        (lambda: random_masks.best_share("JEPA", 0.1, 1.0, 1.0, 2), "objective"),
-        (lambda: random_masks.best_share(JEPA, 0.0, 1.0, 1.0, 2), "w"),
-        (lambda: random_masks.best_share(JEPA, 0.1, -1.0, 1.0, 2), "excess"),
-        (lambda: random_masks.soonest_share(JEPA, 0.01, 1.0, 1.0, 2, 0.1), "w"),
-        (lambda: random_masks.soonest_share(JEPA, 0.9, 0.1, 1.0, 2, 0.1), "w"),
-        (lambda: random_masks.latest_start("JEPA", 2), "objective"),
-        (lambda: random_masks.latest_start(JEPA, 0), "depth"),
+        (lambda: random_masks.best_share("JEPA", 0.1, 1.0, 1.0, depth=2), "objective"),
+        (lambda: random_masks.best_share(JEPA, 0.0, 1.0, 1.0, depth=2), "w"),
+        (lambda: random_masks.best_share(JEPA, 0.1, -1.0, 1.0, depth=2), "excess"),
+        (lambda: random_masks.soonest_share(JEPA, 0.01, 1.0, 1.0, depth=2, epsilon=0.1), "w"),
+        (lambda: random_masks.soonest_share(JEPA, 0.9, 0.1, 1.0, depth=2, epsilon=0.1), "w"),
+        (lambda: random_masks.latest_start("JEPA", depth=2), "objective"),
+        (lambda: random_masks.latest_start(JEPA, depth=0), "depth"),
         (lambda: random_masks.marchenko_pastur(1.0, 1.5), "ratio"),
         (lambda: random_masks.marchenko_pastur(np.nan, 0.5), "x"),
         (lambda: random_masks.trained_sizes(JEPA, examples.patterns(), 0, [1], 0), "count"),
@@ -305,8 +307,8 @@ def test_bad_argument_is_refused(call, name):
 
 def test_shares_and_moments_where_only_factors_leave_float64():
     # g = w^2 = 1e-400, g level / excess = 1e-50
-    share = random_masks.best_share(MAE, 1e-200, 1e-300, 1e50, 1)
+    share = random_masks.best_share(MAE, 1e-200, 1e-300, 1e50, depth=1)
     assert share == pytest.approx(0.5, rel=1e-12)
-    assert random_masks.best_share(MAE, 1e300, 1.0, 1.0, 1) == 0
+    assert random_masks.best_share(MAE, 1e300, 1.0, 1.0, depth=1) == 0
     lam, rho = random_masks.moments(1.7e308, 1.7e308, 0.5)
     assert (lam, rho) == pytest.approx((4.25e307, 1 / 3), rel=1e-12)

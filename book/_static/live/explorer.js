@@ -291,7 +291,8 @@
       const values = (key) => `[${found.map((item) => item[key]).join(", ")}]`;
       const name = objective.name.toLowerCase();
       if (!found.length) return `${name} = []  # no feature is learned`;
-      return `${name} = critical_time.exact(${objective.name}, ${values("lam")}, ${values("rho")}, ${state.L}, ${state.eps}, ${state.p})`;
+      const known = `lam=${values("lam")}, rho=${values("rho")}, depth=${state.L}, epsilon=${state.eps}, fraction=${state.p}`;
+      return `${name} = critical_time.exact(${objective.name}, ${known})`;
     };
     return ["from jepabook import JEPA, MAE, critical_time", ...BOTH.map((one, n) => call(one, drawn[n].all))].join("\n");
   }

@@ -273,7 +273,8 @@
       "import numpy as np, torch",
       "from jepabook import JEPA, MAE, linear_net, minibatch",
       `lam, rho, L, c = np.array([${lam}]), np.array([${rho}]), ${state.L}, ${state.c}`,
-      `weights = linear_net.initial_weights("${kind}", 1, L, len(lam), c, ${state.seed}, ${dtype}).repeat(1, 2, 1, 1)`,
+      `known = {"depth": L, "width": len(lam), "gain": c, "seed": ${state.seed}, "dtype": torch.float64}`,
+      `weights = linear_net.initial_weights("${kind}", 1, **known).repeat(1, 2, 1, 1)`,
       ...(state.start === "aligned"
         ? [
             `eye = torch.eye(len(lam), ${dtype})`,

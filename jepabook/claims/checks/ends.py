@@ -93,7 +93,7 @@ def every_rest_check(statement):
         if symmetric:
             vectors = eigh(yx, xx)[1].T
             for some in _subsets(width):
-                weights = rests.rest(xx, yx, depth, vectors[list(some)], 0)
+                weights = rests.rest(xx, yx, depth=depth, rows=vectors[list(some)], seed=0)
                 slope = matrix_flow.gradient(JEPA, weights, xx, yx)
                 if np.abs(slope).max() > 1e-9 or np.abs(rests.imbalance(weights)).max() > 1e-9:
                     return False
@@ -124,12 +124,12 @@ def rest_rates_check(statement):
     for depth in (1, 2):
         for some in _subsets(3):
             kept = np.isin(np.arange(3), some)
-            weights = rests.rest(xx, yx, depth, np.eye(3)[kept], 0)
+            weights = rests.rest(xx, yx, depth=depth, rows=np.eye(3)[kept], seed=0)
             true = flow_eigenvalues(JEPA, weights, xx, yx)
             said = np.append(statement(lam, rho, kept, depth).ravel(), np.zeros(9 * depth))
             if abs(true.imag).max() > 1e-4 or abs(np.sort(true.real) - np.sort(said)).max() > 1e-4:
                 return False
-            package = rests.commuting_rates(lam, rho, np.flatnonzero(kept), depth)
+            package = rests.commuting_rates(lam, rho, np.flatnonzero(kept), depth=depth)
             if not np.allclose(package, statement(lam, rho, kept, depth)):
                 return False
     return True
@@ -142,7 +142,9 @@ def top_rests_check(statement):
     xx, yx = np.diag(lam / rho), np.diag(lam)
     for some in _subsets(5):
         kept = np.isin(np.arange(5), some)
-        rates = rests.residual_rates(rests.rest(xx, yx, 2, np.eye(5)[kept], 0), xx, yx)
+        rates = rests.residual_rates(
+            rests.rest(xx, yx, depth=2, rows=np.eye(5)[kept], seed=0), xx, yx
+        )
         if (rates.real.max() < 1e-9) != statement(lam, rho, kept):
             return False
     return True
@@ -163,7 +165,7 @@ def growing_directions_check(statement):
         rho, vectors = eigh(yx, xx)
         for some in _subsets(len(rho)):
             kept = np.isin(np.arange(len(rho)), some)
-            weights = rests.rest(xx, yx, depth, vectors.T[kept], 0)
+            weights = rests.rest(xx, yx, depth=depth, rows=vectors.T[kept], seed=0)
             said, true = statement(rho, kept), _growing(weights, xx, yx)
             if (said != true) if kept.sum() == 1 else (said - true) % 2:
                 return False
@@ -181,7 +183,7 @@ def locked_check(statement):
     kept = np.isin(rho.round(6), statement())
     if kept.sum() != 3:
         return False
-    weights = rests.rest(xx, yx, 1, vectors.T[kept], 0)
+    weights = rests.rest(xx, yx, depth=1, rows=vectors.T[kept], seed=0)
     if _growing(weights, xx, yx):
         return False
     layer, decoder = weights
@@ -248,7 +250,7 @@ def circling_check(statement):
     the least of which has a complex pair of rates.
     """
     xx, yx = CIRCLING
-    rates = rests.residual_rates(rests.rest(xx, yx, 1, np.eye(3), 0), xx, yx)
+    rates = rests.residual_rates(rests.rest(xx, yx, depth=1, rows=np.eye(3), seed=0), xx, yx)
     if not (rates.real.max() > 0.01 and abs(rates.imag[rates.real.argmax()]) > 0.1):
         return False
     for objective in BOTH:
@@ -326,7 +328,7 @@ def delay_check(statement):
             for distance in (mpf("1e-2"), mpf("1e-3")):
                 time = _time_along(lam, rho, distance, depth)
                 errors.append(abs(time / statement(lam, distance, depth) - 1))
-                float_time = rests.delay(float(lam), float(distance), depth)
+                float_time = rests.delay(float(lam), float(distance), depth=depth)
                 if abs(float_time / float(statement(lam, distance, depth)) - 1) > 1e-12:
                     return False
             if not (errors[1] < errors[0] / 3 and errors[1] < 0.02):
@@ -401,7 +403,7 @@ def _decayed(seed):
     weights = np.random.default_rng(seed).standard_normal((3, 3, 3)) / 3**0.5
     end = flow(JEPA, weights, np.diag(lam / rho), np.diag(lam), [0.0, 500.0], kappa)[-1]
     code = matrix_flow.encoder(end)
-    return code.T @ code, weight_decay.fixed_points(JEPA, lam, rho, 2, kappa)
+    return code.T @ code, weight_decay.fixed_points(JEPA, lam, rho, depth=2, weight_decay=kappa)
 
 
 @decided_by("E")
@@ -428,7 +430,7 @@ def healing_check(statement):
     lam, rho = np.array([1.0, 1.3, 0.7]), np.array([1.1, 0.6, 0.8])
     xx, yx = np.diag(lam / rho), np.diag(lam)
     for depth in (1, 2):
-        weights = rests.rest(xx, yx, depth, np.eye(3), 0)
+        weights = rests.rest(xx, yx, depth=depth, rows=np.eye(3), seed=0)
         rates = flow_eigenvalues(JEPA, weights, xx, yx).real
         if (np.abs(rates) < 1e-6).sum() != 9 * depth or rates.max() > 1e-6:
             return False
@@ -496,17 +498,19 @@ def read_off_check(statement):
     for objective in BOTH:
         for depth in (1, 2, 5):
             lam, rho = rng.uniform(0.5, 2), rng.uniform(0.5, 1.5)
-            final = dynamics.fixed_point(objective, rho, depth)
-            half = critical_time.exact(objective, lam, rho, depth, 0.05 * final)
+            final = dynamics.fixed_point(objective, rho, depth=depth)
+            half = critical_time.exact(objective, lam, rho, depth=depth, epsilon=0.05 * final)
             times = half * np.array([0.6, 1.1])
-            sizes = dynamics.trajectory(objective, times, lam, rho, depth, 0.05 * final)
+            sizes = dynamics.trajectory(
+                objective, times, lam, rho, depth=depth, epsilon=0.05 * final
+            )
             if not np.allclose(
                 statement(objective, times, sizes, final, depth), (lam, rho), rtol=1e-9
             ):
                 return False
             # an error of the final size enters rho with the power 3 - q
             off = statement(objective, times, sizes, final * (1 + 1e-6), depth)[1] / rho - 1
-            power = objective.saturation_power(depth) / depth
+            power = objective.saturation_power(depth=depth) / depth
             if abs(off / (power * 1e-6) - 1) > 1e-4:
                 return False
     return True

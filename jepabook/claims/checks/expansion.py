@@ -97,7 +97,9 @@ def _package_agrees(statement, objective, depth):
         f = ScalarFeature(objective, depth, lam, rho, epsilon, mp.root(p, depth))
         exact = np.array([float(term) for term in statement(f, count)])
     lam, rho, epsilon, p = numbers
-    package = critical_time.expansion_terms(objective, lam, rho, depth, epsilon, p, count)
+    package = critical_time.expansion_terms(
+        objective, lam, rho, depth=depth, epsilon=epsilon, fraction=p, terms=count
+    )
     return np.allclose(package, exact, rtol=1e-12, atol=0)
 
 

@@ -29,7 +29,8 @@ def elapsed(objective, start, stop, lam, rho, depth):
 
 def size_at(objective, time, lam, rho, depth, epsilon):
     """w(time): Newton's method on `elapsed`, from the package's float64 solution."""
-    w = mp.mpf(float(dynamics.trajectory(objective, *map(float, (time, lam, rho)), depth, epsilon)))
+    known = map(float, (time, lam, rho))
+    w = mp.mpf(float(dynamics.trajectory(objective, *known, depth=depth, epsilon=epsilon)))
     for _ in range(2):  # 12, 24, 48 digits
         excess = time - elapsed(objective, mp.mpf(epsilon), w, lam, rho, depth)
         w += excess * rate(objective, w, lam, rho, mp.mpf(depth))
@@ -118,9 +119,9 @@ def critical_time_check(statement):
         random = Random(depth)
         lam, rho, fraction = (_draw(random, *r) for r in ((0.5, 2), (0.5, 2), (0.25, 0.9)))
         epsilon = 2.0**-8
-        numbers = map(float, (lam, rho))
-        found = critical_time.exact(objective, *numbers, depth, epsilon, float(fraction))
-        last = rho ** (mp.mpf(depth) / objective.saturation_power(depth))
+        known = {"depth": depth, "epsilon": epsilon, "fraction": float(fraction)}
+        found = critical_time.exact(objective, float(lam), float(rho), **known)
+        last = rho ** (mp.mpf(depth) / objective.saturation_power(depth=depth))
         time = elapsed(objective, mp.mpf(epsilon), statement(fraction, last), lam, rho, depth)
         return abs(found / time - 1) < 1e-12
 
@@ -147,10 +148,11 @@ def closed_form_check(statement):
         random = Random(10 * depth)
         lam, rho, part = (_draw(random, *r) for r in ((0.5, 2), (0.5, 2), (0.25, 0.95)))
         epsilon = mp.mpf(1) / 256
-        w = part * rho ** (mp.mpf(depth) / objective.saturation_power(depth))
+        w = part * rho ** (mp.mpf(depth) / objective.saturation_power(depth=depth))
         found = statement(objective.base_exponent, mp.mpf(depth), lam, rho, w, epsilon, phi)
         time = elapsed(objective, epsilon, w, lam, rho, depth)
-        package = dynamics.time_to_reach(objective, *map(float, (w, lam, rho)), depth, 2.0**-8)
+        known = map(float, (w, lam, rho))
+        package = dynamics.time_to_reach(objective, *known, depth=depth, epsilon=2.0**-8)
         return abs(found / time - 1) < mp.mpf(10) ** -40 and abs(package / time - 1) < 1e-11
 
     with mp.workdps(DIGITS):

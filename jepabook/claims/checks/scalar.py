@@ -114,7 +114,7 @@ class ScalarFeature:
     @property
     def s(self):
         """s = 3 - q, a Fraction."""
-        return Fraction(self.objective.saturation_power(self.depth), self.depth)
+        return Fraction(self.objective.saturation_power(depth=self.depth), self.depth)
 
     @property
     def m(self):
@@ -213,7 +213,7 @@ def random_feature(objective, depth, seed=0):
     with mp.workdps(DIGITS + 30), ctx.workprec(400):
         lam, rho = (mpf(random.uniform(0.4, 2.2)) for _ in "lr")
         p = mpf(random.uniform(0.2, 0.95))
-        top = rho ** (mpf(depth) / objective.saturation_power(depth))
+        top = rho ** (mpf(depth) / objective.saturation_power(depth=depth))
         epsilon = top * mpf(10) ** random.uniform(-4, -1.5)
         feature = ScalarFeature(objective, depth, lam, rho, epsilon, p ** (mpf(1) / depth))
         error = abs(ball(feature.t) - enclosure(feature))
@@ -230,7 +230,7 @@ def vanishing_point(objective, depth, target=0):
     x, order = mpf(1) / 2, (objective.base_exponent - 1) * depth
     for _ in range(60):
         value = antiderivative(objective, depth, x, mp.log(1 - x)) - target
-        step = value * x**order * (1 - x ** objective.saturation_power(depth))
+        step = value * x**order * (1 - x ** objective.saturation_power(depth=depth))
         x = min(max(x - step, x / 2), (1 + x) / 2)
         if abs(step) < mpf(10) ** (10 - mp.dps):
             return x

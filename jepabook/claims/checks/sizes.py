@@ -120,7 +120,9 @@ def integrated_agrees(rates):
     epsilon, times = 0.3, np.linspace(0, 6, 7)
 
     def agrees(objective):
-        weights = matrix_flow.aligned_weights(objective, depth, 2, epsilon, seed=1)
+        weights = matrix_flow.aligned_weights(
+            objective, depth=depth, width=2, epsilon=epsilon, seed=1
+        )
         flow = matrix_flow.integrate(objective, weights, *spectrum.covariances()[:2], times)
         known = [
             AlignedFeature(s, m) for s, m in zip(spectrum.sigma_squared, spectrum.lam, strict=True)

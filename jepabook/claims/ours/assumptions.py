@@ -111,16 +111,23 @@ def effective_depth_check(statement):
                 expected = lam * v ** (objective.base_exponent - 1 / depth) - lam / rho * v**3
                 if not np.isclose(moved / (n - 1), expected, rtol=1e-12):
                     return False
-            m = deeper_decoder.slowdown(objective, L, M)
+            m = deeper_decoder.slowdown(objective, depth=L, decoder_depth=M)
             power = (3 - objective.base_exponent) * depth + 1
             if not np.isclose(m, ((objective.base_exponent - 1) * depth - 1) / power):
                 return False
             if float(depth).is_integer():
                 fraction = 0.5 ** ((n - 1) / L)  # of v, where w = omega^L reaches a half
                 due = critical_time.exact(
-                    objective, lam, rho, int(depth), gain ** (n - 1), fraction
+                    objective,
+                    lam,
+                    rho,
+                    depth=int(depth),
+                    epsilon=gain ** (n - 1),
+                    fraction=fraction,
                 )
-                found = deeper_decoder.critical_time(objective, lam, rho, L, M, gain)
+                found = deeper_decoder.critical_time(
+                    objective, lam, rho, depth=L, decoder_depth=M, gain=gain
+                )
                 if not np.isclose(found * (n - 1), due, rtol=1e-10):
                     return False
     return True
@@ -228,7 +235,7 @@ def gram_check(statement):
                 np.sort_complex(np.linalg.eigvals(end[-1])), values, rtol=1e-4
             ):
                 return False
-            found = rests.final_gram(objective, xx, yx, depth)
+            found = rests.final_gram(objective, xx, yx, depth=depth)
             if not np.allclose(found, gram, rtol=0, atol=1e-4 * np.abs(gram).max()):
                 return False
             solutions = _solutions(lambda G, k=k, L=depth: statement(k, regression, G, L)[:2])
@@ -327,7 +334,7 @@ def bound_check(statement):
                     yx = xx @ xx + 0.3 * xx
                 basis = noncommuting.joint_basis(xx, yx)
                 rho = noncommuting.features_along(basis, xx, yx)[1]
-                encoder = rests.final_encoder(objective, xx, yx, depth)
+                encoder = rests.final_encoder(objective, xx, yx, depth=depth)
                 sizes = np.linalg.norm(encoder @ basis, axis=0)
                 ratio = sizes / rho**power
                 if np.any(ratio > 1 + 1e-6) or (seed % 10 == 0 and np.any(ratio < 1 - 1e-6)):
@@ -579,7 +586,7 @@ def edge_check(statement):
 
 def _settles(objective, depth, lam, rho, rate):
     """Whether gradient descent of one feature's scales comes back to the fixed point."""
-    end = dynamics.fixed_point(objective, rho, depth) ** (1 / depth)
+    end = dynamics.fixed_point(objective, rho, depth=depth) ** (1 / depth)
     scales = np.full(depth + 1, end * (1 + 1e-6))
     for _ in range(600):
         target = scales[:-1].prod() if objective.targets_encoder else 1.0

@@ -24,7 +24,7 @@ def _time(objective, depth, lam, rho, epsilon, p):
 
 def _integrated_time(objective, depth, lam, rho, epsilon, p):
     """The critical time as the integral of dw / velocity, (7) or (8), over log w."""
-    goal = p * rho ** (mpf(depth) / objective.saturation_power(depth))
+    goal = p * rho ** (mpf(depth) / objective.saturation_power(depth=depth))
 
     def slowness(x):
         w = mp.exp(x)

@@ -60,7 +60,7 @@ def expansion(f, count):
     s, m, number = f.s, f.m, f.ring.number
     start = f.epsilon ** number(s) / f.rho
     scale = 1 / (number(s) * f.lam * f.rho ** number(m))
-    stop = f.x ** f.objective.saturation_power(f.depth)  # p^s
+    stop = f.x ** f.objective.saturation_power(depth=f.depth)  # p^s
     terms = [scale * start ** number(n - m) / number(m - n) for n in range(ceil(m))]
     if m == ceil(m):
         terms.append(-f.ring.log(f.epsilon) / (f.lam * f.rho ** number(m)))

@@ -318,7 +318,7 @@ def next_critical_scale(lam, sigma2, other, noisy, L):
 
 
 def _read(power, scale, objective, times, sizes, final, L):
-    lam, rho = rests.read_off(objective, times, sizes, final, L)
+    lam, rho = rests.read_off(objective, times, sizes, final, depth=L)
     return lam * scale(L), rho**power
 
 
@@ -334,11 +334,11 @@ def _read(power, scale, objective, times, sizes, final, L):
         lambda *known: _read(2, lambda L: 1, *known),
         lambda *known: _read(1, lambda L: L + 1, *known),
         lambda o, t, w, final, L: (
-            rests.read_off(o, t, w, final, L)[0],
+            rests.read_off(o, t, w, final, depth=L)[0],
             final ** (1 / L) / 1.0001,
         ),
         lambda o, t, w, final, L: _read(1, lambda L: 1, MAE if o is JEPA else JEPA, t, w, final, L),
     ],
 )
 def read_off(objective, times, sizes, final, L):
-    return rests.read_off(objective, times, sizes, final, L)
+    return rests.read_off(objective, times, sizes, final, depth=L)

@@ -208,7 +208,7 @@ def deviation(objective, image, depth, epsilon, frames, shuffled):
     law = autocorrelation.components(generative.two_images(4))
     process = law.power[image], law.gamma[image]
     return autocorrelation.learning_time_deviation(
-        objective, *process, depth, epsilon, frames, shuffled
+        objective, *process, depth=depth, epsilon=epsilon, frames=frames, shuffled=shuffled
     )
 
 
@@ -243,7 +243,9 @@ def order_check(statement):
     measured, groups, units, depth, epsilon = half_times()
     features = generative.two_images(4).theory()
     for k, (objective, _) in enumerate(groups):
-        due = critical_time.exact(objective, features.lam, features.rho, depth, epsilon)
+        due = critical_time.exact(
+            objective, features.lam, features.rho, depth=depth, epsilon=epsilon
+        )
         spread = [deviation(objective, a, depth, epsilon, units[k], False) for a in (0, 1)]
         share = statement(abs(due[1] - due[0]), spread)
         times = measured["stream"][:, k]

@@ -50,7 +50,7 @@ def _linear_encoders(width, seed):
     basis = np.linalg.qr(rng.standard_normal((width, width)))[0]
     for objective in (JEPA, MAE):
         for t in (0.0, 5.0, 50.0):
-            sizes = dynamics.trajectory(objective, t, lam, rho, 3, 0.05)
+            sizes = dynamics.trajectory(objective, t, lam, rho, depth=3, epsilon=0.05)
             yield np.linalg.qr(rng.standard_normal((width, width)))[0] * sizes @ basis.T
     for rows in (width, width // 2):
         yield rng.standard_normal((rows, width))

@@ -310,7 +310,7 @@ def pixel_fluctuation(p, orthogonal):
 def _velocity(objective, w, excess, level, f, depth):
     """dw/dt of eqs. (7), (8) with the moments of masked data, of either sign."""
     lam, sigma2 = f * (1 - f) * excess, f * (level + f * excess)
-    return lam * w ** objective.growth_exponent(depth) - sigma2 * w**3
+    return lam * w ** objective.growth_exponent(depth=depth) - sigma2 * w**3
 
 
 @decided_by("E")
@@ -322,7 +322,7 @@ def no_crossing_check(statement):
     """
     for objective in BOTH:
         for depth in (1, 2, 5):
-            q = objective.growth_exponent(depth)
+            q = objective.growth_exponent(depth=depth)
             for f in (0.1, 0.4, 0.75):
                 for w in (0.01, 0.2, 0.5, 0.9, 1.3, 3.0, 12.0):
                     slow, fast = (
@@ -332,14 +332,14 @@ def no_crossing_check(statement):
                         return False
                 excess = np.array([0.4, 0.5, 1.0, 2.5])
                 lam, rho = random_masks.moments(excess, 0.7, f)
-                start = 0.3 * dynamics.fixed_point(objective, rho.min(), depth)
+                start = 0.3 * dynamics.fixed_point(objective, rho.min(), depth=depth)
                 if not statement(start, q, f):
                     return False
                 late = dynamics.time_to_reach(
-                    objective, 0.5 * start / 0.3, lam[0], rho[0], depth, start
+                    objective, 0.5 * start / 0.3, lam[0], rho[0], depth=depth, epsilon=start
                 )
                 times = late * np.array([0.01, 0.1, 0.5, 1.0, 3.0])[:, None]
-                sizes = dynamics.trajectory(objective, times, lam, rho, depth, start)
+                sizes = dynamics.trajectory(objective, times, lam, rho, depth=depth, epsilon=start)
                 if not np.all(np.diff(sizes, axis=1) > 0):
                     return False
     return True
@@ -375,19 +375,19 @@ def half_time_check(statement):
             latest = statement(objective, depth)
             for f in (1e-6, 0.1, 0.5, 0.9):
                 lam, rho = random_masks.moments(np.geomspace(0.02, 20, 200), 0.7, f)
-                final = dynamics.fixed_point(objective, rho, depth)
+                final = dynamics.fixed_point(objective, rho, depth=depth)
                 for weakest in (0, 60, 150):
                     start = 0.999 * latest * final[weakest]
                     half = critical_time.exact(
-                        objective, lam[weakest:], rho[weakest:], depth, start
+                        objective, lam[weakest:], rho[weakest:], depth=depth, epsilon=start
                     )
                     if not np.all(np.diff(half) < 0):
                         return False
             lam, rho = random_masks.moments(np.array([1.0, 1.0001]), 1.0, 1e-6)
-            start = 1.003 * latest * dynamics.fixed_point(objective, rho[0], depth)
-            if np.diff(critical_time.exact(objective, lam, rho, depth, start)) < 0:
+            start = 1.003 * latest * dynamics.fixed_point(objective, rho[0], depth=depth)
+            if np.diff(critical_time.exact(objective, lam, rho, depth=depth, epsilon=start)) < 0:
                 return False
-    return random_masks.latest_start(JEPA, 1000) > 0.237
+    return random_masks.latest_start(JEPA, depth=1000) > 0.237
 
 
 @claim(
@@ -401,12 +401,12 @@ def half_time_check(statement):
     mutants=[
         lambda objective, depth: 0.25,
         lambda objective, depth: 0.237,
-        lambda objective, depth: random_masks.latest_start(MAE, depth),
-        lambda objective, depth: random_masks.latest_start(objective, depth + 1),
+        lambda objective, depth: random_masks.latest_start(MAE, depth=depth),
+        lambda objective, depth: random_masks.latest_start(objective, depth=depth + 1),
     ],
 )
 def latest_start(objective, depth):
-    return random_masks.latest_start(objective, depth)
+    return random_masks.latest_start(objective, depth=depth)
 
 
 def _two_regions(first, second):
@@ -425,7 +425,9 @@ def _two_regions(first, second):
 def _growth(objective, covariance, patterns, f, gain, depth):
     """d|W u|^2/dt of the patterns at an aligned start of full matrices."""
     xx, yx, _ = masked_covariances(covariance, f)
-    weights = matrix_flow.aligned_weights(objective, depth, len(xx), gain**depth, _rng(4))
+    weights = matrix_flow.aligned_weights(
+        objective, depth=depth, width=len(xx), epsilon=gain**depth, seed=_rng(4)
+    )
     velocity = -matrix_flow.gradient(objective, weights, xx, yx)
     encoder = matrix_flow.encoder(weights)
     moving = encoder_velocity(weights, velocity)
@@ -443,7 +445,7 @@ def flip_check(statement):
     for first, second, gain in cases:
         covariance, patterns = _two_regions(first, second)
         for objective in BOTH:
-            g = gain ** (objective.saturation_power(4))
+            g = gain ** (objective.saturation_power(depth=4))
             flip = statement(g, np.array(first), np.array(second))
             if not 0.02 < flip < 0.999:
                 return False
@@ -484,7 +486,7 @@ def share_check(statement):
     for objective in BOTH:
         for depth, epsilon in ((1, 0.05), (3, 0.02)):
             for excess, level in ((1.0, 0.4), (0.3, 0.2)):
-                power = 3 - objective.growth_exponent(depth)
+                power = 3 - objective.growth_exponent(depth=depth)
                 early, late = (statement(w**power, excess, level) for w in (epsilon, 3 * epsilon))
                 for w, best in ((epsilon, early), (3 * epsilon, late)):
                     at = [
@@ -497,7 +499,9 @@ def share_check(statement):
                 def time(f, known=(objective, depth, epsilon, excess, level)):
                     objective, depth, start, *feature = known
                     lam, rho = random_masks.moments(*feature, f)
-                    return dynamics.time_to_reach(objective, 3 * start, lam, rho, depth, start)
+                    return dynamics.time_to_reach(
+                        objective, 3 * start, lam, rho, depth=depth, epsilon=start
+                    )
 
                 soonest = minimize_scalar(time, bounds=(0.01, early + 0.01), method="bounded").x
                 if not late < soonest < early:
@@ -594,7 +598,7 @@ def kept_shares():
     shares = {}
     for objective, steps in ((JEPA, (20000, 80000)), (MAE, (6000,))):
         sizes = random_masks.trained_sizes(objective, world, 32, steps, 1)
-        kept = (sizes > dynamics.fixed_point(objective, rho, 2) / 2).mean(1)
+        kept = (sizes > dynamics.fixed_point(objective, rho, depth=2) / 2).mean(1)
         shares |= {(objective, step): row for step, row in zip(steps, kept, strict=True)}
     return shares
 

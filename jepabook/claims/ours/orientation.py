@@ -31,9 +31,11 @@ def _runs(depth, half_times, lam, rho):
     spectrum = FeatureSpectrum(lam=lam, rho=rho)
     xx, yx = spectrum.covariances()
     width, found = len(lam), []
-    half = critical_time.exact(MAE, spectrum.lam, spectrum.rho, depth, EPSILON).max()
+    half = critical_time.exact(MAE, spectrum.lam, spectrum.rho, depth=depth, epsilon=EPSILON).max()
     for objective, seed in product(BOTH, range(4)):
-        weights = matrix_flow.aligned_weights(objective, depth, width, EPSILON, seed // 2)
+        weights = matrix_flow.aligned_weights(
+            objective, depth=depth, width=width, epsilon=EPSILON, seed=seed // 2
+        )
         weights[-1] = EPSILON ** (1 / depth) * ortho_group.rvs(width, random_state=seed // 2)
         weights[-1, 0] *= (-1) ** seed  # both orientations
         times = np.array([0.0, half_times]) * half / depth

@@ -103,7 +103,9 @@ def one_function_check(statement):
             unit, speed, rate = statement(L, lam, rho, 1.0)
             start, tau = (0.3 * unit) ** L, 0.2 / rate  # tau-hat is proportional to tau
             clock = L * np.array([0.0, 1.0, 5.0, 50.0]) / speed
-            path = target_network.trajectory(clock, lam, rho, L, start, tau)
+            path = target_network.trajectory(
+                clock, lam, rho, depth=L, epsilon=start, target_rate=tau
+            )
             paths.append([sizes / unit**L for sizes in path])
         if not np.allclose(*paths, rtol=1e-6):
             return False
@@ -147,22 +149,32 @@ def convergence_check(statement):
         rho, lam = rng.uniform(0.7, 1.2, 2), rng.uniform(0.8, 1.5, 2)
         start, teacher = rng.uniform(0.2, 2.0, (2, 2))
         t = np.array([0.0, 1e3])
-        ends = target_network.trajectory(t, lam, rho, depth, start, 0.3, teacher=teacher)
+        ends = target_network.trajectory(
+            t, lam, rho, depth=depth, epsilon=start, target_rate=0.3, teacher=teacher
+        )
         if not np.allclose([sizes[-1] for sizes in ends], statement(depth, rho), rtol=1e-6):
             return False
         epsilon = 0.2 * 0.7**depth
-        w, slow = target_network.trajectory(np.linspace(0, 100, 30), lam, rho, depth, epsilon, 0.1)
-        times = target_network.critical_time(
-            lam[0], rho[0], depth, epsilon, np.geomspace(1e-3, 100, 4)
+        w, slow = target_network.trajectory(
+            np.linspace(0, 100, 30), lam, rho, depth=depth, epsilon=epsilon, target_rate=0.1
         )
-        limit = critical_time.exact(JEPA, lam[0], rho[0], depth, epsilon)
+        times = target_network.critical_time(
+            lam[0], rho[0], depth=depth, epsilon=epsilon, target_rate=np.geomspace(1e-3, 100, 4)
+        )
+        limit = critical_time.exact(JEPA, lam[0], rho[0], depth=depth, epsilon=epsilon)
         grows = np.all(np.diff(w, axis=0) > -1e-9) and np.all(np.diff(slow, axis=0) > -1e-9)
         if not (grows and np.all(slow <= w * (1 + 1e-9)) and np.all(np.diff(times) < 0)):
             return False
         if not 1 < times[-1] / limit < 1.01:
             return False
         ahead = target_network.trajectory(
-            [0.0, limit], lam[0], rho[0], depth, epsilon, 0.01, teacher=0.9 * rho[0] ** depth
+            [0.0, limit],
+            lam[0],
+            rho[0],
+            depth=depth,
+            epsilon=epsilon,
+            target_rate=0.01,
+            teacher=0.9 * rho[0] ** depth,
         )[0]
         if not ahead[-1] > 0.5 * rho[0] ** depth:
             return False
@@ -198,10 +210,10 @@ def fast_check(statement):
         (2, 0.7, 1.1, 0.35, 0.3),
         (3, 1.1, 0.9, 0.4, 0.7),
     ):
-        known = lam, rho, L, c**L
-        start = critical_time.exact(JEPA, *known, p)
+        known = {"lam": lam, "rho": rho, "depth": L, "epsilon": c**L, "fraction": p}
+        start = critical_time.exact(JEPA, **known)
         rates = lam * rho ** (2 * L - 1) * np.array([40.0, 80.0, 160.0])
-        late = target_network.critical_time(*known, rates, p) - start
+        late = target_network.critical_time(**known, target_rate=rates) - start
         errors = np.array([statement(L, lam, rho, c, tau, p) for tau in rates]) / late - 1
         if not all(1.6 < a / b < 2.4 for a, b in pairwise(errors)):
             return False
@@ -252,11 +264,13 @@ def frozen_check(statement):
     for L in (1, 2, 4):
         student, its_rho, size, speed = statement(L, lam, rho, teacher)
         start = 0.05 * size.min()
-        half = critical_time.exact(MAE, student, its_rho, L, start)
+        half = critical_time.exact(MAE, student, its_rho, depth=L, epsilon=start)
         times = half.max() * np.array([0.0, 0.2, 0.5, 1.0, 30.0])
-        path, _ = target_network.trajectory(times, lam, rho, L, start, 0.0, teacher=teacher)
-        theory = dynamics.trajectory(MAE, times[:, None], student, its_rho, L, start)
-        early = critical_time.exact(MAE, student, its_rho, L, 1e-40)
+        path, _ = target_network.trajectory(
+            times, lam, rho, depth=L, epsilon=start, target_rate=0.0, teacher=teacher
+        )
+        theory = dynamics.trajectory(MAE, times[:, None], student, its_rho, depth=L, epsilon=start)
+        early = critical_time.exact(MAE, student, its_rho, depth=L, epsilon=1e-40)
         if not (
             np.allclose(path, theory, rtol=1e-6)
             and np.allclose(path[-1], size, rtol=1e-6)
@@ -309,14 +323,18 @@ def generations_check(statement):
     for L in (1, 3):
         teacher = np.ones(3)
         for n in range(1, 4):
-            ends, _ = target_network.trajectory([0.0, 3e3], lam, rho, L, 0.05, 0.0, teacher=teacher)
+            ends, _ = target_network.trajectory(
+                [0.0, 3e3], lam, rho, depth=L, epsilon=0.05, target_rate=0.0, teacher=teacher
+            )
             teacher = ends[-1]
             if not np.allclose(teacher, rho ** float(statement(L, n)), rtol=1e-6):
                 return False
-            if n == 1 and not np.allclose(teacher, dynamics.fixed_point(MAE, rho, L), rtol=1e-6):
+            if n == 1 and not np.allclose(
+                teacher, dynamics.fixed_point(MAE, rho, depth=L), rtol=1e-6
+            ):
                 return False
         limit = rho ** float(statement(L, 300))
-        if not np.allclose(limit, dynamics.fixed_point(JEPA, rho, L), rtol=1e-12):
+        if not np.allclose(limit, dynamics.fixed_point(JEPA, rho, depth=L), rtol=1e-12):
             return False
     return True
 
@@ -356,7 +374,9 @@ def slow_check(statement):
     for L, rho, c, p in ((1, 0.8, 0.2, 0.6), (2, 1.1, 0.3, 0.5), (3, 0.9, 0.4, 0.7)):
         for lam in (0.5, 2.0):
             rates = np.array([1e-4, 1e-5, 1e-6])
-            times = target_network.critical_time(lam, rho, L, c**L, rates, p)
+            times = target_network.critical_time(
+                lam, rho, depth=L, epsilon=c**L, target_rate=rates, fraction=p
+            )
             errors = np.abs(times / [statement(L, rho, c, tau, p) for tau in rates] - 1)
             if not (np.all(np.diff(errors) < 0) and errors[-1] < 1e-3):
                 return False
@@ -399,10 +419,12 @@ def slow_order_check(statement):
     )
     rng.shuffle(rho)
     along = np.argsort(statement(lam, rho))
-    half = target_network.critical_time(lam, rho, depth, epsilon, tau)
-    common = target_network.critical_time(lam, rho, depth, epsilon, tau, goal=0.15)
+    half = target_network.critical_time(lam, rho, depth=depth, epsilon=epsilon, target_rate=tau)
+    common = target_network.critical_time(
+        lam, rho, depth=depth, epsilon=epsilon, target_rate=tau, goal=0.15
+    )
     t = np.linspace(0, half.max(), 5)
-    sizes, _ = target_network.trajectory(t, lam, rho, depth, epsilon, tau)
+    sizes, _ = target_network.trajectory(t, lam, rho, depth=depth, epsilon=epsilon, target_rate=tau)
     return (
         np.all(np.diff(half[along]) > 0)
         and np.all(np.diff(common[along]) < 0)
@@ -435,7 +457,9 @@ def small_scale_check(statement):
     for L, lam, rho in ((1, 1.3, 0.8), (2, 0.7, 1.1), (3, 1.1, 0.7)):
         for tau in (0.05, 1.0):
             gains = np.array([1e-2, 1e-3, 1e-4]) / (100 if L == 1 else 1)
-            times = target_network.critical_time(lam, rho, L, gains**L, tau)
+            times = target_network.critical_time(
+                lam, rho, depth=L, epsilon=gains**L, target_rate=tau
+            )
             errors = np.abs(times / statement(L, lam, rho, gains) - 1)
             if not (np.all(errors[1:] < errors[:-1] / 4) and errors[-1] < 1e-2):
                 return False

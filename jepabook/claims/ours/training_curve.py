@@ -99,7 +99,7 @@ def turns_check(statement):
     """
     random, s = Random(5), sympy.symbols("s", positive=True)
     for L in range(1, 7):
-        border = sympy.Rational(loss_curves.turning_correlation(L))
+        border = sympy.Rational(loss_curves.turning_correlation(depth=L))
         near = [border * (1 + side * sympy.Rational(1, 10**4)) for side in (-1, 1)]
         for r in (sympy.Rational(random.randint(1, 9), 10), *near, (1 + border) / 2):
             sx, sy = (sympy.Rational(random.randint(5, 20), 10) for _ in range(2))
@@ -159,9 +159,9 @@ def along_check(statement):
         for share, alike in ((0.6, True), (0.9999, True), (1.001, False)):
             rho, start = min(statement(L) * share, 1.0), 0.15**L
             sizes = start + (0.9999 * rho**L - start) * np.linspace(0, 1, 4000)
-            rise = dynamics.time_to_reach(JEPA, sizes, 1.0, rho, L, start)
-            lives = 0.9 * weight_decay.greatest_decay(JEPA, 1.0, rho, L, start)
-            kills = 1.5 * weight_decay.critical_decay(JEPA, 1.0, rho, L)
+            rise = dynamics.time_to_reach(JEPA, sizes, 1.0, rho, depth=L, epsilon=start)
+            lives = 0.9 * weight_decay.greatest_decay(JEPA, 1.0, rho, depth=L, epsilon=start)
+            kills = 1.5 * weight_decay.critical_decay(JEPA, 1.0, rho, depth=L)
             fall = np.append(0, np.geomspace(1e-4, 5 * L, 2000)) / kills
             if _with_size(rise, rho, L, start, 0.0) != alike:
                 return False
@@ -174,7 +174,7 @@ def along_check(statement):
 
 def _with_size(t, rho, L, start, decay):
     """Whether the loss moves as the size does at every time, and the unexplained share against."""
-    found = loss_curves.curve(JEPA, t, 1.0, rho, L, [start], weight_decay=decay)
+    found = loss_curves.curve(JEPA, t, 1.0, rho, depth=L, epsilon=[start], weight_decay=decay)
     size = found.size[:, 0]
     change = np.diff(size)
     moved = (abs(change) > 1e-6 * size[1:]) & (size[1:] > 1e-4 * size[0])
@@ -244,9 +244,11 @@ def rate_check(statement):
     t, lam, rho = np.linspace(0, 60, 500), np.array([1.0, 1.4]), np.array([0.9, 0.5])
     for teacher in (None, 0.7, 2.0):
         fixed = (
-            loss_curves.curve(MAE, t, lam, rho, 3, 0.05)
+            loss_curves.curve(MAE, t, lam, rho, depth=3, epsilon=0.05)
             if teacher is None
-            else loss_curves.curve(JEPA, t, lam, rho, 3, 0.05, target_rate=0.0, teacher=teacher)
+            else loss_curves.curve(
+                JEPA, t, lam, rho, depth=3, epsilon=0.05, target_rate=0.0, teacher=teacher
+            )
         )
         if not np.all(np.diff(fixed.loss.sum(-1)) < 1e-12):
             return False
@@ -284,8 +286,10 @@ def steps_check(statement):
             lam = rng.uniform(0.8, 1.2, 3)
             variance = lam / rho * rng.uniform(0.9, 1.5, 3)
             start = {1: 0.01, 2: 0.03, 4: 0.1}[L] ** L
-            end = 40 * critical_time.exact(objective, lam, rho, L, start).max()
-            found = loss_curves.curve(objective, [0.0, end], lam, rho, L, start, variance)
+            end = 40 * critical_time.exact(objective, lam, rho, depth=L, epsilon=start).max()
+            found = loss_curves.curve(
+                objective, [0.0, end], lam, rho, depth=L, epsilon=start, variance_y=variance
+            )
             change = found.loss[-1] - found.loss[0]
             stated = statement(objective, L, lam, rho, variance)
             if not np.allclose(change, stated, rtol=1e-3, atol=1e-3 * abs(stated).max()):
@@ -323,7 +327,9 @@ def slow_check(statement):
         for rate in (1e-4, 1e-5):
             end = 5 * L * (L + 1) / rate
             t = np.append(0, np.geomspace(1e-3, end, 4000))
-            found = loss_curves.curve(JEPA, t, lam, rho, L, [epsilon], variance, target_rate=rate)
+            found = loss_curves.curve(
+                JEPA, t, lam, rho, depth=L, epsilon=[epsilon], variance_y=variance, target_rate=rate
+            )
             late = t > 0.05 * end
             loss, target = found.loss[:, 0], found.target[:, 0]
             errors.append(
@@ -379,7 +385,7 @@ def unexplained_check(statement):
         if any(b >= a for a, b in pairwise(grid)):
             return False
     lam, rho = np.array([1.0, 0.9]), np.array([0.99, 0.7])
-    found = loss_curves.curve(JEPA, np.linspace(0, 4000, 4000), lam, rho, 2, 0.01)
+    found = loss_curves.curve(JEPA, np.linspace(0, 4000, 4000), lam, rho, depth=2, epsilon=0.01)
     each = statement(found.size**0.5, rho)
     mean = np.average(each, axis=-1, weights=found.variance)
     if not np.allclose(mean, found.unexplained(), rtol=1e-9) or np.any(

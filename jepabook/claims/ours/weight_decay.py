@@ -77,17 +77,23 @@ def jump_check(statement):
     for objective in BOTH:
         for depth in range(1, 7):
             lam, rho = rng.uniform(0.5, 1.5, 2)
-            top = weight_decay.critical_decay(objective, lam, rho, depth)
-            full = rho ** (depth / objective.saturation_power(depth))
+            top = weight_decay.critical_decay(objective, lam, rho, depth=depth)
+            full = rho ** (depth / objective.saturation_power(depth=depth))
             low, high = weight_decay.fixed_points(
-                objective, lam, rho, depth, top * (1 - np.array([1e-4, 1e-8, 1e-12]))
+                objective,
+                lam,
+                rho,
+                depth=depth,
+                weight_decay=top * (1 - np.array([1e-4, 1e-8, 1e-12])),
             )
             share = float(statement(objective.base_exponent, depth))
             gaps = np.abs(np.array([low, high]) / full - share)
             if not (np.all(gaps[:, -1] < 1e-5) and np.all(np.diff(gaps) <= 0)):
                 return False
             decays = top * np.linspace(0, 0.999, 30)
-            _, high = weight_decay.fixed_points(objective, lam, rho, depth, decays)
+            _, high = weight_decay.fixed_points(
+                objective, lam, rho, depth=depth, weight_decay=decays
+            )
             if not np.all(np.diff(high) < 0):
                 return False
     return True
@@ -114,7 +120,7 @@ def jump(k, L):
 
 def _starts(objective, L, rho):
     """Layer scales below and above the size of fastest growth, and beyond the final size."""
-    m, power = objective.slowdown(L), objective.saturation_power(L)
+    m, power = objective.slowdown(depth=L), objective.saturation_power(depth=L)
     fastest, final = (rho * m / (m + 1)) ** (1 / power), rho ** (1 / power)
     above = (fastest + 0.05 * (final - fastest), final, 1.5 * final)
     return (0.5 * fastest, 0.97 * fastest, *above) if fastest else (0.2 * final, *above)
@@ -135,8 +141,12 @@ def start_check(statement):
                 if not kappa > 0:
                     return False
                 t, decays = np.array([0.0, 3000 / kappa]), kappa * np.array([1.01, 0.99])
-                dies, lives = weight_decay.trajectory(objective, t, lam, rho, L, c**L, decays)[-1]
-                _, stable = weight_decay.fixed_points(objective, lam, rho, L, decays[1])
+                dies, lives = weight_decay.trajectory(
+                    objective, t, lam, rho, depth=L, epsilon=c**L, weight_decay=decays
+                )[-1]
+                _, stable = weight_decay.fixed_points(
+                    objective, lam, rho, depth=L, weight_decay=decays[1]
+                )
                 if not (dies < 1e-2 * min(c, rho) ** L and abs(lives / stable - 1) < 1e-3):
                     return False
     return True
@@ -153,7 +163,7 @@ def start_check(statement):
     mutants=[
         lambda o, L, lam, s2, c: largest_decay(o, L, lam, s2 * c, c),
         lambda o, L, lam, s2, c: largest_decay(o, L, lam, s2 / 2, c),
-        lambda o, L, lam, s2, c: weight_decay.critical_decay(o, lam, lam / s2, L),
+        lambda o, L, lam, s2, c: weight_decay.critical_decay(o, lam, lam / s2, depth=L),
         lambda o, L, lam, s2, c: _early_growth(o, L, lam, s2, c),
         lambda o, L, lam, s2, c: largest_decay(o, L, lam, s2, c) * c,
         lambda o, L, lam, s2, c: largest_decay(o, L, lam, s2, min(c, lam / s2 / 2)),
@@ -163,8 +173,8 @@ def start_check(statement):
     ],
 )
 def largest_decay(objective, L, lam, sigma2, c):
-    m, rho = objective.slowdown(L), lam / sigma2
-    if c ** objective.saturation_power(L) < rho * m / (m + 1):
+    m, rho = objective.slowdown(depth=L), lam / sigma2
+    if c ** objective.saturation_power(depth=L) < rho * m / (m + 1):
         return _early_growth(objective, L, lam, sigma2, c)
     return float(critical_decay(objective.base_exponent, L, lam, rho))
 
@@ -187,15 +197,17 @@ def target_check(statement):
         for start in (0.5, 1.2):  # of rho; the last one beyond the final size
             lam, rho = rng.uniform(0.6, 1.6, 2)
             tau, c = 10 ** rng.uniform(-2, 1), start * rho
-            limit = weight_decay.greatest_decay(JEPA, lam, rho, L, c**L)
+            limit = weight_decay.greatest_decay(JEPA, lam, rho, depth=L, epsilon=c**L)
             kappa = statement(limit, tau)
             if not kappa > 0:
                 return False
             decays, slowest = kappa * np.array([1.005, 0.995]), min(limit, tau)
             t = np.array([0.0, 2e4 / slowest])
-            path, _ = target_network.trajectory(t, lam, rho, L, c**L, tau, weight_decay=decays)
+            path, _ = target_network.trajectory(
+                t, lam, rho, depth=L, epsilon=c**L, target_rate=tau, weight_decay=decays
+            )
             dies, lives = path[-1]
-            _, stable = weight_decay.fixed_points(JEPA, lam, rho, L, decays[1])
+            _, stable = weight_decay.fixed_points(JEPA, lam, rho, depth=L, weight_decay=decays[1])
             if not (dies < 1e-2 * c**L and abs(lives / stable - 1) < 1e-3):
                 return False
     return True

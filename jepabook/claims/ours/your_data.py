@@ -81,7 +81,7 @@ def jitter_check(statement):
                 jittered = xx + factor * statement(objective, L, lam, sigma2, c, d)
                 variance = direction @ jittered @ direction
                 rho = direction @ yx @ direction / variance
-                if sign * dynamics.velocity(objective, c**L, lam, rho, L) <= 0:
+                if sign * dynamics.velocity(objective, c**L, lam, rho, depth=L) <= 0:
                     return False
     return True
 
@@ -118,10 +118,17 @@ def equal_check(statement):
             lam, rho = statement(rng)
             first, second = np.argsort(lam)
             for objective in BOTH:
-                epsilon = 0.05 * dynamics.fixed_point(objective, rho, L).min()
-                span = dynamics.time_to_reach(objective, 2 * epsilon, lam, rho, L, epsilon).max()
+                epsilon = 0.05 * dynamics.fixed_point(objective, rho, depth=L).min()
+                span = dynamics.time_to_reach(
+                    objective, 2 * epsilon, lam, rho, depth=L, epsilon=epsilon
+                ).max()
                 w = dynamics.trajectory(
-                    objective, span * np.geomspace(0.1, 50, 30)[:, None], lam, rho, L, epsilon
+                    objective,
+                    span * np.geomspace(0.1, 50, 30)[:, None],
+                    lam,
+                    rho,
+                    depth=L,
+                    epsilon=epsilon,
                 )
                 if np.any(w[:, first] > w[:, second] * (1 + 1e-9)):
                     return False
@@ -290,13 +297,15 @@ def _brightness(kind, seeds=2, rate=0.1, steps=1500):
     found = spectrum.estimate(*pair, device="cpu")
     if kind == "aligned":
         weights = [
-            matrix_flow.aligned_weights(objective, L, 64, c**L, seed)
+            matrix_flow.aligned_weights(objective, depth=L, width=64, epsilon=c**L, seed=seed)
             for objective in BOTH
             for seed in range(seeds)
         ]
         weights = torch.tensor(np.stack(weights, 1), dtype=torch.float32)
     else:
-        weights = linear_net.initial_weights(kind, seeds, L, 64, c, 3).repeat(1, 2, 1, 1)
+        weights = linear_net.initial_weights(kind, seeds, depth=L, width=64, gain=c, seed=3).repeat(
+            1, 2, 1, 1
+        )
     objectives = [objective for objective in BOTH for _ in range(seeds)]
     source = minibatch.Pairs(*(v - v.mean(0) for v in pair), batch=256, seed=5, streams=seeds)
     history = linear_net.train(

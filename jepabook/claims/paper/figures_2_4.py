@@ -15,7 +15,7 @@ EPSILON = 1e-3
 
 def half_times(objective, spectrum, depth):
     """Times to half of the final size, in the paper's clock."""
-    return critical_time.exact(objective, spectrum.lam, spectrum.rho, depth, EPSILON)
+    return critical_time.exact(objective, spectrum.lam, spectrum.rho, depth=depth, epsilon=EPSILON)
 
 
 def spread(times):

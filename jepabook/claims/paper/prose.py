@@ -93,7 +93,7 @@ def equal_scales(q):
 def reachable_check(statement):
     """Statements (balanced) -> whether MAE, L > 1, can end at JEPA's size from an aligned start."""
     rho, depth = 0.5, 2
-    size = dynamics.fixed_point(JEPA, rho, depth)
+    size = dynamics.fixed_point(JEPA, rho, depth=depth)
     tries = {True: [(0.1, 0.1), (0.4, 0.4)], False: [(0.1, np.sqrt(3.75 + 0.1**2)), (0.1, 0.3)]}
     for balanced, starts in tries.items():
         ends = []
@@ -133,7 +133,7 @@ def one_left_check(statement):
     """Statements (rho, L) -> sizes over the largest, from a balanced start; one is left at last."""
     rho = np.array([0.9, 1.3, 1.1])
     for depth in (1, 4, 100):
-        sizes = dynamics.fixed_point(JEPA, rho, depth)
+        sizes = dynamics.fixed_point(JEPA, rho, depth=depth)
         if not np.allclose(sizes / sizes.max(), statement(rho, depth), rtol=1e-9):
             return False
     return (statement(rho, 100) > 1e-4).sum() == 1
@@ -160,7 +160,9 @@ def shares(rho, L):
 def _exponents(objective, depth):
     """The powers of epsilon in the first terms of the critical time, by ratios of the package's."""
     terms = (
-        critical_time.expansion_terms(objective, 1.1, 0.8, depth, epsilon, terms=depth)
+        critical_time.expansion_terms(
+            objective, 1.1, 0.8, depth=depth, epsilon=epsilon, terms=depth
+        )
         for epsilon in (1e-6, 2e-6)
     )
     first, then = (np.asarray(t, dtype=float)[: max(1, depth - 1)] for t in terms)
@@ -203,7 +205,7 @@ def pointer_check(statement):
         for depth in (2, 4):
             errors = []
             for epsilon in (1e-8, 1e-12):
-                time = critical_time.exact(MAE, lam, rho, depth, epsilon)
+                time = critical_time.exact(MAE, lam, rho, depth=depth, epsilon=epsilon)
                 errors.append(abs(statement(lam, rho, depth, epsilon) / time - 1))
             if not errors[1] < errors[0] < 0.1:
                 return False
@@ -252,7 +254,7 @@ def diagonal_check(statement):
     full = {name: _random(3, seed) for seed, name in enumerate(("xx", "yx"))}
     moments = {k: np.diag(np.diag(m)) if k in statement() else m for k, m in full.items()}
     for objective in BOTH:
-        weights = matrix_flow.aligned_weights(objective, 2, 3, 0.2, 0)
+        weights = matrix_flow.aligned_weights(objective, depth=2, width=3, epsilon=0.2, seed=0)
         steps = -matrix_flow.gradient(objective, weights, moments["xx"], moments["yx"])
         moved = weights[1] @ steps[0] + steps[1] @ weights[0]
         in_frame = matrix_flow.encoder(weights).T @ moved
