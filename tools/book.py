@@ -36,6 +36,15 @@ from tools.notebooks import (
 SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks")
 LEDGER_VERSION = 1  # grows when a reader of ledger.json would have to change
 LEDGER_SCHEMA = "ledger.schema.json"
+# what the filters of the ledger's page ask for; a script, for a page from a file may read no JSON
+LEDGER_ROWS = "_static/ledger/rows.js"
+FACETS = {
+    "verdict": "verdict",
+    "kind": "kind",
+    "method": "methods",
+    "section": "section",
+    "chapter": "chapter",
+}
 CACHES = {".ipynb_checkpoints", "__pycache__", ".virtual_documents"}
 
 
@@ -153,7 +162,10 @@ def published(rows: list[dict], made_from: dict, schema: dict) -> dict:
 
 
 def ledger_files(source: Path, root: Path) -> dict[str, str]:
-    """The ledger for machines and its schema, by name; none if there is no ledger."""
+    """The ledger for machines, its schema, and what its page reads of it, by name.
+
+    None of them if there is no ledger.
+    """
     rows = take_ledger_rows(source)
     if rows is None:
         return {}
@@ -162,7 +174,12 @@ def ledger_files(source: Path, root: Path) -> dict[str, str]:
     made = {"commit": commit and asdict(commit), "versions": provenance.versions()}
     ledger = published(rows, made, json.loads(schema))
     text = json.dumps(ledger, indent=1, ensure_ascii=False) + "\n"
-    return {"ledger.json": text, LEDGER_SCHEMA: schema}
+    facets = {
+        row["ledger_link"].partition("#")[2]: [row[name] for name in FACETS.values()]
+        for row in rows
+    }
+    script = f"const LEDGER = {json.dumps([list(FACETS), facets])};\n"
+    return {"ledger.json": text, LEDGER_SCHEMA: schema, LEDGER_ROWS: script}
 
 
 def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
@@ -183,6 +200,7 @@ def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
     files = ledger_files(source, root)
     built, html = build(source, out / "stage"), out / "html"
     for name, text in files.items():
+        (built / name).parent.mkdir(parents=True, exist_ok=True)
         (built / name).write_text(text, encoding="utf-8")
     shutil.move(built, html)
     shutil.rmtree(out / "stage")

@@ -18,6 +18,14 @@ _KINDS = {
     "text": "text: {}",
     "new": "ours: {}",
 }
+#: What a claim is, by the first word of its id.
+KINDS = {
+    "eq": "equation",
+    "fig": "figure",
+    "text": "sentence",
+    "new": "ours",
+    **dict.fromkeys(("assumption", "thm", "lemma", "cor"), "named statement"),
+}
 # words that an id has in lower case, or in Latin letters
 _SPELLED = {
     name.lower(): name
@@ -108,7 +116,9 @@ def record(claim, verdict):
     row = {
         "id": claim.id,
         "label": label(claim.id),
+        "kind": KINDS[claim.id.partition(":")[0]],
         "where": claim.where,
+        "section": section(claim),
         "says": claim.says,
         "verdict": verdict,
         "recorded": claim.verdict,

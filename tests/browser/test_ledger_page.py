@@ -3,32 +3,29 @@
 Needs `make site` first, as `test_site` does.
 """
 
+import inspect
 import json
 import re
 
 import pytest
 
 from jepabook import claims
-from jepabook.claims import pages
+from jepabook.claims import mutants, pages
 from tests.browsing import until
-from tools import audit, book, provenance
+from tools import audit, book, policy, provenance
 from tools.notebooks import ROOT, toc_entries
 
 BOOK = claims.book()
 HTML = ROOT / "_build" / "html"
 FOLDER = ROOT / "book" / "_static" / "ledger"
-KINDS = {"eq": "equation", "fig": "figure", "new": "ours", "text": "sentence"}
-
-
-def kind(id):
-    return KINDS.get(id.partition(":")[0], "named statement")
+EVIDENCE = HTML / "_static" / "ledger"
 
 
 def ids(**wanted):
     """The anchors of the claims that a choice of the filters should show."""
     facets = {
         "verdict": lambda c: [c.verdict],
-        "kind": lambda c: [kind(c.id)],
+        "kind": lambda c: [pages.KINDS[c.id.partition(":")[0]]],
         "method": lambda c: list(c.methods),
         "section": lambda c: [pages.section(c)],
         "chapter": lambda c: [str(int(c.chapter[:2]))],
@@ -219,6 +216,100 @@ def test_works_from_a_file_with_no_server(site, browser):
     assert shown(page) == ids(kind="ours")
     context.close()
     assert not problems
+
+
+def unfold(page, id):
+    """Unfold the evidence of a row; the row with it."""
+    button = page.get_by_role("button", name=f"evidence for {pages.label(id)}", exact=True)
+    button.click()
+    until(page, "document.querySelector('.ledger-evidence:not([hidden]) h3') !== null")
+    return button, page.locator(f"tr:has(#{pages.anchor(id)}) + tr.ledger-evidence")
+
+
+class TestEvidence:
+    def test_a_row_unfolds_to_code_check_and_variants_and_folds_again(self, visit):
+        page = visit("#eq-46")
+        button, evidence = unfold(page, "eq:46")
+        assert button.get_attribute("aria-expanded") == "true"
+        told, claim = evidence.inner_text(), BOOK["eq:46"]
+        made = mutants.of_book({"eq:46": claim})["eq:46"]
+        for function in (claim.statement, claim.erratum.statement):
+            assert inspect.getsource(function).rpartition("):\n")[2].strip() in told
+        assert "\ndef exact" in told or "def " in told
+        assert f"by hand ({len(claim.mutants)})" in told
+        assert f"by machine ({len(made)})" in told
+        assert all(variant.after.partition("  #")[0] in told for variant in made)
+        button.click()
+        assert not evidence.is_visible() and button.get_attribute("aria-expanded") == "false"
+
+    def test_by_keyboard_and_its_row_takes_it_along_when_filters_hide_it(self, visit):
+        page = visit("#eq-77")
+        page.get_by_role("button", name="evidence for (77)", exact=True).focus()
+        page.keyboard.press("Enter")
+        evidence = page.locator("tr.ledger-evidence")
+        until(page, "document.querySelector('.ledger-evidence h3') !== null")
+        choose(page, kind="ours")
+        assert not evidence.is_visible()
+        choose(page, kind="equation")
+        assert evidence.is_visible()
+        page.get_by_role("button", name="evidence for (77)", exact=True).focus()
+        page.keyboard.press("Space")
+        choose(page, kind="")
+        assert not evidence.is_visible()
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [audit.NARROW, audit.WIDE])
+    def test_wide_and_narrow_in_both_themes(self, visit, theme, width):
+        page = visit("#words=eq:80", theme)
+        page.set_viewport_size({"width": width, "height": 900})
+        _, evidence = unfold(page, "eq:80")
+        evidence.locator("summary").first.click()
+        assert not audit.accessibility(page)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        assert evidence.bounding_box()["width"] > 0.75 * min(width, 800)
+        plain, keyword = (
+            evidence.locator(kind).first.evaluate("one => getComputedStyle(one).color")
+            for kind in ("pre", "pre .k")
+        )
+        assert plain != keyword
+
+    def test_from_a_file_with_no_server(self, site, browser):
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto((HTML / "notebooks" / "ledger.html").as_uri() + "#eq-77")
+        unfold(page, "eq:77")
+        context.close()
+
+    def test_what_does_not_load_says_where_the_source_is(self, site, browser):
+        context = browser.new_context()
+        page = context.new_page()
+        page.route("**/evidence/*.js", lambda route: route.abort())
+        page.goto(f"{site}/notebooks/ledger.html#eq-77")
+        page.get_by_role("button", name="evidence for (77)", exact=True).click()
+        link = page.locator(".ledger-evidence").get_by_role("link", name="its source")
+        link.click()
+        assert "def " in page.locator(":target").inner_text()
+        context.close()
+
+    def test_without_javascript_a_row_links_to_its_lines_in_the_source(self, site, browser):
+        context = browser.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto(f"{site}/notebooks/ledger.html")
+        assert page.locator(".ledger-more").count() == len(BOOK)
+        page.get_by_role("link", name="evidence for (77)", exact=True).click()
+        assert f"def {BOOK['eq:77'].statement.__name__}(" in page.locator(":target").inner_text()
+        context.close()
+
+    def test_every_row_has_a_small_script_and_its_links_lead_somewhere(self, site):
+        assert {path.stem for path in (EVIDENCE / "evidence").iterdir()} == set(ids())
+        texts = {path.name: path.read_text("utf-8") for path in (EVIDENCE / "source").iterdir()}
+        for path in (EVIDENCE / "evidence").iterdir():
+            text = path.read_text(encoding="utf-8")
+            assert len(text) < 80_000 and text.startswith(f'showEvidence("{path.stem}", ')
+            links = re.findall(r'href=\\"\.\./_static/ledger/source/([^"#]+)#([\w-]+)\\"', text)
+            assert links
+            assert all(f'id="{line}"' in texts[file] for file, line in links)
+        assert not any(policy.breaches(text) for text in texts.values())
 
 
 def test_it_weighs_little_and_on_its_own_page_only(site):

@@ -1,5 +1,6 @@
-// Filters for the rows of the ledger. Everything is read off the table, which has the TeX of its
-// formulas as annotations; the state lives in the address. An address that names a row, #eq-77,
+// Filters for the rows of the ledger, and the evidence that unfolds under each. What the filters ask
+// for is said in rows.js, made of ledger.json; words are sought in the rows, which have the TeX of
+// their formulas as annotations. The state lives in the address. An address that names a row, #eq-77,
 // shows that row whatever the filters say.
 "use strict";
 
@@ -11,16 +12,6 @@
   );
   if (!table) return;
 
-  const KINDS = {
-    eq: "equation",
-    fig: "figure",
-    new: "ours",
-    assumption: "named statement",
-    thm: "named statement",
-    lemma: "named statement",
-    cor: "named statement",
-    text: "sentence",
-  };
   const METHODS = { S: "symbolic", N: "numeric", R: "rigorous", E: "experiment" };
   const GREEK = {
     α: "alpha", β: "beta", γ: "gamma", δ: "delta", ε: "epsilon", ϵ: "epsilon", η: "eta", θ: "theta",
@@ -34,27 +25,72 @@
   };
   const sameFirst = (a, b) => a.localeCompare(b, "en", { numeric: true });
 
+  const [NAMES, facets] = LEDGER;
   const rows = [...table.tBodies[0].rows].map((row) => {
-    const [item, section, , verdict, last] = row.cells;
-    const id = item.querySelector("[id]").id;
-    const [methods, chapter] = last.textContent.split(";").map((part) => part.trim());
-    return {
-      row,
-      id,
-      verdict: [verdict.textContent.trim()],
-      kind: [KINDS[id.split("-")[0]]],
-      method: methods.split(", "),
-      section: [section.textContent.trim()],
-      chapter: [chapter],
-      text: `${id} ${id.replace("-", ":")} ${row.textContent}`.toLowerCase(),
-    };
+    const id = row.querySelector("[id]").id;
+    const link = row.querySelector(".ledger-more");
+    link.remove();
+    const text = `${id} ${id.replace("-", ":")} ${row.textContent}`.toLowerCase();
+    const values = Object.fromEntries(NAMES.map((name, i) => [name, [facets[id][i]].flat()]));
+    values.chapter = [String(parseInt(values.chapter))];
+    const one = { row, id, text, values, evidence: null };
+    row.cells[0].append(button(one, link));
+    return one;
   });
 
-  const NAMES = ["verdict", "kind", "method", "section", "chapter"];
   for (const name of NAMES) {
-    const values = [...new Set(rows.flatMap((row) => row[name]))];
+    const values = [...new Set(rows.flatMap((row) => row.values[name]))];
     if (name === "section" || name === "chapter") values.sort(sameFirst);
     form.elements[name].replaceChildren(...["", ...values].map((value) => new Option("", value)));
+  }
+
+  // A button in the place of the link to the source: it unfolds a row with the evidence below.
+  function button(one, link) {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = link.className;
+    made.textContent = link.textContent;
+    made.ariaLabel = link.ariaLabel;
+    made.ariaExpanded = "false";
+    made.addEventListener("click", () => {
+      const open = made.ariaExpanded !== "true";
+      made.ariaExpanded = String(open);
+      one.evidence ??= load(one, link);
+      one.evidence.dataset.open = open;
+      fold(one);
+    });
+    return made;
+  }
+
+  function load(one, link) {
+    const evidence = one.row.parentElement.insertRow(one.row.sectionRowIndex + 1);
+    evidence.className = "ledger-evidence";
+    const cell = evidence.insertCell();
+    cell.colSpan = one.row.cells.length;
+    const told = document.createElement("p");
+    told.role = "status";
+    told.textContent = "Loading …";
+    cell.append(told);
+    const script = document.createElement("script");
+    script.src = `../_static/ledger/evidence/${one.id}.js`;
+    script.onerror = () => {
+      const source = link.cloneNode();
+      source.className = "";
+      source.textContent = "its source";
+      told.replaceChildren("The evidence did not load. The statement is in ", source, ".");
+    };
+    document.head.append(script);
+    return evidence;
+  }
+
+  window.showEvidence = (id, html) => {
+    const cell = rows.find((one) => one.id === id).evidence.cells[0];
+    cell.innerHTML = html;
+    letScroll(cell);
+  };
+
+  function fold({ row, evidence }) {
+    if (evidence) evidence.hidden = row.hidden || evidence.dataset.open !== "true";
   }
 
   let led = null; // the row that the address names
@@ -67,7 +103,7 @@
     return (
       NAMES.every((name) => {
         const value = form.elements[name].value;
-        return name === but || !value || row[name].includes(value);
+        return name === but || !value || row.values[name].includes(value);
       }) && wanted.every((word) => row.text.includes(word))
     );
   }
@@ -78,12 +114,13 @@
       const shown = fits(row);
       count += shown;
       row.row.hidden = !shown && row !== led;
+      fold(row);
     }
     for (const name of NAMES) {
       const open = rows.filter((row) => fits(row, name));
       for (const option of form.elements[name].options) {
         const value = option.value;
-        const number = open.filter((row) => !value || row[name].includes(value)).length;
+        const number = open.filter((row) => !value || row.values[name].includes(value)).length;
         option.textContent = `${value ? (LABELS[name]?.(value) ?? value) : "all"} (${number})`;
       }
     }

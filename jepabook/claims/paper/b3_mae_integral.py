@@ -20,14 +20,14 @@ def power_term(u, exponent):
     return u**exponent / exponent if exponent else mp.log(u)
 
 
-def all_exponents(alpha, delta, u, first=0, shift=1, sign=1):
-    """The corrected (89), (91)-(94), valid for every alpha > 2, less its value at delta."""
-    return sign * total(
-        lambda n: (
-            power_term(u, n * (alpha - 2) - shift) - power_term(delta, n * (alpha - 2) - shift)
-        ),
-        first,
-    )
+def all_exponents(alpha, delta, u, first=0):
+    """The corrected (89), (91)-(93), valid for every alpha > 2, where C is 0."""
+    return total(lambda n: power_term(u, n * (alpha - 2) - 1), first)
+
+
+def from_delta(alpha, delta, u):
+    """The corrected (94): an integral that begins at delta has no constant to choose."""
+    return all_exponents(alpha, delta, u) - all_exponents(alpha, u, delta)
 
 
 EXCEPTION = (
@@ -41,8 +41,8 @@ NOT_USED = (
 )
 SERIES_MUTANTS = [
     lambda alpha, delta, u: all_exponents(alpha, delta, u, first=1),
-    lambda alpha, delta, u: all_exponents(alpha, delta, u, shift=2),
-    lambda alpha, delta, u: all_exponents(alpha, delta, u, sign=-1),
+    lambda alpha, delta, u: all_exponents(alpha, delta, 1 / u),
+    lambda alpha, delta, u: -all_exponents(alpha, delta, u),
 ]
 
 
@@ -131,7 +131,7 @@ def factored_sum(alpha, delta, u):
     check=integral_check(ALPHAS, constant=False),
     mutants=SERIES_MUTANTS,
     erratum=Erratum(
-        all_exponents,
+        from_delta,
         says=r"With $+C_\delta$, minus the formula at $u=\delta$, if $I$ is the integral of (89). "
         + EXCEPTION,
         consequence=r"(98) and (101) mean by $I$ the antiderivative with $C_\delta=0$, for which "

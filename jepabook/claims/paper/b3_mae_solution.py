@@ -12,7 +12,7 @@ from jepabook.claims.checks.solutions import (
     separates_check,
     total,
 )
-from jepabook.claims.ledger import Erratum, claim
+from jepabook.claims.ledger import Erratum, claim, decided_by
 from jepabook.theory.objectives import MAE
 
 WHERE = "Appendix B.3"
@@ -121,11 +121,20 @@ def initial_condition(f):
     return f.epsilon, size_from_u(mpf(f.L), start, f.rho)  # (96) at u_0
 
 
+@decided_by("N")
+def start_check(statement):
+    """Statements (feature) -> u_0: it tends to 0 with epsilon, the size (96) that it stands for."""
+    starts = equation_check(MAE, DEEP)(
+        lambda f: (f.epsilon, size_from_u(mpf(f.L), statement(f), f.rho))
+    )
+    return starts and limit_check(MAE, DEPTHS[1:])(statement)
+
+
 @claim(
     "eq:100",
     says=r"$u_0\to0$ as $\epsilon\to0$ for $L>1$.",
     chapter=SOLUTION,
-    check=limit_check(MAE, DEPTHS[1:]),
+    check=start_check,
     mutants=[
         lambda f: 1 / variable(f, f.epsilon),
         lambda f: variable(f, f.epsilon) ** 0,
