@@ -75,7 +75,8 @@
     script.src = `../_static/ledger/evidence/${one.id}.js`;
     script.onerror = () => {
       const source = link.cloneNode();
-      source.className = "";
+      source.removeAttribute("class");
+      source.removeAttribute("aria-label");
       source.textContent = "its source";
       told.replaceChildren("The evidence did not load. The statement is in ", source, ".");
     };

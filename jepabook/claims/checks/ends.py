@@ -118,21 +118,28 @@ def flow_eigenvalues(objective, weights, xx, yx):
 
 @decided_by("E")
 def rest_rates_check(statement):
-    """Statements (lam, rho, kept, L) -> rates (d, d); with L d^2 zeros all of the flow's."""
-    lam, rho = np.array([1.0, 1.3, -0.7]), np.array([1.1, 0.6, -0.8])
-    xx, yx = np.diag(lam / rho), np.diag(lam)
-    for depth in (1, 2):
-        for some in _subsets(3):
-            kept = np.isin(np.arange(3), some)
-            weights = rests.rest(xx, yx, depth=depth, rows=np.eye(3)[kept], seed=0)
-            true = flow_eigenvalues(JEPA, weights, xx, yx)
-            said = np.append(statement(lam, rho, kept, depth).ravel(), np.zeros(9 * depth))
-            if abs(true.imag).max() > 1e-4 or abs(np.sort(true.real) - np.sort(said)).max() > 1e-4:
-                return False
-            package = rests.commuting_rates(lam, rho, np.flatnonzero(kept), depth=depth)
-            if not np.allclose(package, statement(lam, rho, kept, depth)):
+    """Statements (lam, rho, kept, L) -> rates (d, d); with L d^2 zeros all of the flow's.
+
+    Also with two rho that differ in nothing but their sign.
+    """
+    lam = np.array([1.0, 1.3, -0.7])
+    for rho in np.array([[1.1, 0.6, -0.8], [0.8, 0.6, -0.8]]):
+        for depth in (1, 2):
+            if not all(_rates_agree(statement, lam, rho, some, depth) for some in _subsets(3)):
                 return False
     return True
+
+
+def _rates_agree(statement, lam, rho, some, depth):
+    kept = np.isin(np.arange(3), some)
+    xx, yx = np.diag(lam / rho), np.diag(lam)
+    weights = rests.rest(xx, yx, depth=depth, rows=np.eye(3)[kept], seed=0)
+    true = flow_eigenvalues(JEPA, weights, xx, yx)
+    said = statement(lam, rho, kept, depth)
+    listed = np.append(said.ravel(), np.zeros(9 * depth))
+    if abs(true.imag).max() > 1e-4 or abs(np.sort(true.real) - np.sort(listed)).max() > 1e-4:
+        return False
+    return np.allclose(rests.commuting_rates(lam, rho, np.flatnonzero(kept), depth=depth), said)
 
 
 @decided_by("E")

@@ -2,6 +2,7 @@
 
 import numpy as np
 from mpmath import mp, mpf
+from scipy.linalg import fractional_matrix_power
 
 from jepabook.claims.checks import ends as checks
 from jepabook.claims.ledger import claim
@@ -9,12 +10,6 @@ from jepabook.theory import rests
 from jepabook.theory.objectives import JEPA, MAE
 
 CHAPTER = "14-where-jepa-ends"
-
-
-def _power(matrix, power):
-    """A power of a symmetric positive definite matrix."""
-    values, vectors = np.linalg.eigh(matrix)
-    return vectors * values**power @ vectors.T
 
 
 @claim(
@@ -31,25 +26,25 @@ def _power(matrix, power):
     mutants=[
         lambda B, V, W, P, H, L: [(V @ W, B)],
         lambda B, V, W, P, H, L: [(P @ B.T, P @ B.T @ P.T @ P)],
-        lambda B, V, W, P, H, L: [(P @ B @ P.T @ H @ P @ B.T @ P.T, _power(H, 1 + 1 / L))],
-        lambda B, V, W, P, H, L: [((P @ B @ P.T).T @ H @ P @ B @ P.T, _power(H, 1 + 2 / L))],
-        lambda B, V, W, P, H, L: [((P @ B @ P.T).T @ P @ B @ P.T, _power(H, 1 + 1 / L))],
+        lambda B, V, W, P, H, L: [
+            (P @ B @ P.T @ H @ P @ B.T @ P.T, fractional_matrix_power(H, 1 + 1 / L))
+        ],
+        lambda B, V, W, P, H, L: [
+            ((P @ B @ P.T).T @ H @ P @ B @ P.T, fractional_matrix_power(H, 1 + 2 / L))
+        ],
+        lambda B, V, W, P, H, L: [
+            ((P @ B @ P.T).T @ P @ B @ P.T, fractional_matrix_power(H, 1 + 1 / L))
+        ],
         lambda B, V, W, P, H, L: [(W.T @ W @ B, B.T @ W.T @ W)],
     ],
 )
 def every_rest(B, V, W, P, H, L):
     inside = P @ B @ P.T
-    return [(V @ W, W @ B), (P @ B, inside @ P), (inside.T @ H @ inside, _power(H, 1 + 1 / L))]
-
-
-def _rates(lam, rho, kept, L, power=0, sign=-1, moved=0):
-    i, j = rho[:, None], rho
-    n = 2 * L + 1
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mixed = np.where(i == -j, n * i ** (2 * L), (i**n + sign * -(j**n)) / (i + j))
-    alone = abs(i) ** (2 * L - 1 + power) * (np.sign(i) * j - abs(i))
-    empty = np.where(kept, -(j ** (2 * L + moved)), 0.0)
-    return lam / rho * np.where(kept[:, None], np.where(kept, -mixed, alone), empty)
+    return [
+        (V @ W, W @ B),
+        (P @ B, inside @ P),
+        (inside.T @ H @ inside, fractional_matrix_power(H, 1 + 1 / L)),
+    ]
 
 
 @claim(
@@ -63,15 +58,18 @@ def _rates(lam, rho, kept, L, power=0, sign=-1, moved=0):
     chapter=f"{CHAPTER}#invaders",
     check=checks.rest_rates_check,
     mutants=[
-        lambda *known: _rates(*known, power=1),
-        lambda *known: _rates(*known, sign=1),
-        lambda *known: _rates(*known, moved=-1),
-        lambda lam, rho, kept, L: _rates(lam, rho, kept, L + 1),
-        lambda lam, rho, kept, L: _rates(lam, rho, kept, L).T,
+        lambda lam, rho, kept, L: rest_rates(lam, rho, kept, L + 1),
+        lambda lam, rho, kept, L: rest_rates(lam, rho, kept, L).T,
+        lambda lam, rho, kept, L: rest_rates(lam, abs(rho), kept, L),
     ],
 )
 def rest_rates(lam, rho, kept, L):
-    return _rates(lam, rho, kept, L)
+    i, j = rho[:, None], rho
+    # (i^n + j^n) / (i + j) for n = 2L + 1, as the sum that it is also where i = -j
+    both = sum(i ** (2 * L - k) * (-j) ** k for k in range(2 * L + 1))
+    entering = abs(i) ** (2 * L - 1) * (np.sign(i) * j - abs(i))
+    leaving = np.where(kept, -(j ** (2 * L)), 0.0)
+    return lam / rho * np.where(kept[:, None], np.where(kept, -both, entering), leaving)
 
 
 def _top(values, kept):
@@ -195,11 +193,6 @@ def pair_velocity(v, lam, sigma2, L, size):
     return size ** (2 * L) * (lam - sigma2 * v)
 
 
-def _delay(lam, h, L, power=0):
-    root = mp.sqrt(mp.pi) * mp.gamma(L - mpf("0.5")) / mp.gamma(L)
-    return root * h ** (1 - 2 * L + power) / lam
-
-
 @claim(
     "new:delay",
     says="If that line passes 0 at the distance $h$, the pair is late by "
@@ -208,14 +201,14 @@ def _delay(lam, h, L, power=0):
     chapter=f"{CHAPTER}#how-many",
     check=checks.delay_check,
     mutants=[
-        lambda lam, h, L: 2 * _delay(lam, h, L),
-        lambda lam, h, L: _delay(1, h, L),
-        lambda lam, h, L: _delay(lam, h, L, -1),
-        lambda lam, h, L: _delay(lam, h, L + 1, 2),
+        lambda lam, h, L: 2 * pair_delay(lam, h, L),
+        lambda lam, h, L: pair_delay(1, h, L),
+        lambda lam, h, L: h**2 * pair_delay(lam, h, L + 1),
     ],
 )
 def pair_delay(lam, h, L):
-    return _delay(lam, h, L)
+    root = mp.sqrt(mp.pi) * mp.gamma(L - mpf("0.5")) / mp.gamma(L)
+    return root * h ** (1 - 2 * L) / lam
 
 
 @claim(

@@ -20,14 +20,19 @@ def power_term(u, exponent):
     return u**exponent / exponent if exponent else mp.log(u)
 
 
-def all_exponents(alpha, delta, u, first=0):
-    """The corrected (89), (91)-(93), valid for every alpha > 2, where C is 0."""
+def series(alpha, u, first=0):
+    """An antiderivative of 1 / (psi^2 - psi^alpha) at u, for every alpha > 2."""
     return total(lambda n: power_term(u, n * (alpha - 2) - 1), first)
+
+
+def all_exponents(alpha, delta, u):
+    """The corrected (89), (91)-(93), where C is 0."""
+    return series(alpha, u)
 
 
 def from_delta(alpha, delta, u):
     """The corrected (94): an integral that begins at delta has no constant to choose."""
-    return all_exponents(alpha, delta, u) - all_exponents(alpha, u, delta)
+    return series(alpha, u) - series(alpha, delta)
 
 
 EXCEPTION = (
@@ -40,9 +45,9 @@ NOT_USED = (
     r"logarithm of Lemma B.6.)"
 )
 SERIES_MUTANTS = [
-    lambda alpha, delta, u: all_exponents(alpha, delta, u, first=1),
-    lambda alpha, delta, u: all_exponents(alpha, delta, 1 / u),
-    lambda alpha, delta, u: -all_exponents(alpha, delta, u),
+    lambda alpha, delta, u: series(alpha, u, first=1),
+    lambda alpha, delta, u: series(alpha, 1 - u),
+    lambda alpha, delta, u: -series(alpha, u),
 ]
 
 

@@ -43,11 +43,12 @@ def _masks(width, visible):
 
 
 def _orthogonal():
-    """A 4 x 4 orthogonal matrix of fractions whose entries differ in size."""
+    """A 4 x 4 orthogonal matrix of fractions, not symmetric, whose entries differ in size."""
     v = np.array([Fraction(x) for x in (1, 2, 3, 1)])
-    return np.array([[Fraction(int(i == j)) for j in range(4)] for i in range(4)]) - (
+    mirror = np.array([[Fraction(int(i == j)) for j in range(4)] for i in range(4)]) - (
         2 / (v @ v)
     ) * np.outer(v, v)
+    return np.roll(mirror, 1, axis=0)
 
 
 def _draws(scale):
@@ -115,7 +116,7 @@ def model_check(statement):
     ],
 )
 def data(B, s, eta):
-    return s @ B + eta, (s @ s) / len(B.T)
+    return s @ B + eta, np.mean(s**2)
 
 
 @decided_by("S")
