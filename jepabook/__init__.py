@@ -31,7 +31,7 @@ _HOMES = {
         "unbalanced",
         "weight_decay",
     ),
-    "worlds": ("autocorrelation", "generative", "photographs", "random_masks"),
+    "worlds": ("autocorrelation", "generative", "photographs", "random_masks", "views"),
     "training": (
         "checkpoints",
         "learning_order",

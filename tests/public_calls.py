@@ -459,6 +459,11 @@ def data():
     estimate = spectrum.estimate(X, X + 0.1 * X**2, device="cpu", replicates=4, groups=4)
     predicted = spectrum.predict(estimate, depth=2, epsilon=0.01)
     both = {"spectrum": estimate, "prediction": predicted}
+    many = RNG.standard_normal((64, 2))
+    grouped = spectrum.estimate(many, many + 0.1 * many**2, device="cpu", groups=8)
+    classes = np.arange(len(many)) % 2
+    stand = spectrum.label_shares(grouped, many, classes)
+    drawn = {"pictures": RNG.random((3, 4, 4)), "count": 5, "seed": 0}
     axes = plt.figure().subplots(1, 2)
     plt.close("all")
     return {
@@ -474,6 +479,28 @@ def data():
         "spectrum.Prediction.undisturbed": (predicted, {"objective": JEPA}),
         "spectrum.Prediction.ranks": (predicted, {"objective": JEPA}),
         "spectrum.Spectrum.interval": (estimate, {"replicates": estimate.lam_replicates}),
+        "spectrum.Labels.curve": (stand, {"prediction": predicted, "objective": JEPA}),
+        "spectrum.Labels.place": (stand, {"prediction": predicted, "objective": JEPA, "part": 0.5}),
+        "spectrum.label_shares": {
+            "spectrum": grouped,
+            "x": many,
+            "labels": classes,
+            "clusters": None,
+            "share": None,
+        },
+        "spectrum.draw_labels": {"ax": axes[0], "labels": stand, "prediction": predicted},
+        "views.random_masks": drawn | {"visible": 0.5, "patch": 2},
+        "views.block_masks": drawn
+        | {
+            "blocks": 2,
+            "share": (0.2, 0.3),
+            "aspect": (1.0, 1.5),
+            "context": (0.8, 1.0),
+            "patch": 1,
+        },
+        "views.crops": drawn | {"size": 2, "scale": (0.3, 1.0)},
+        "views.jitter": drawn | {"spread": 0.1},
+        "views.frames": {"pictures": drawn["pictures"], "clips": [0, 0, 0], "gap": 1},
         "spectrum.draw": both | {"axes": axes},
         "spectrum.estimate": {
             "x": X,
@@ -489,7 +516,7 @@ def data():
             "progress": False,
         },
         "spectrum.predict": {"spectrum": estimate, "depth": 2, "epsilon": 0.01, "fraction": 0.5},
-        "spectrum.table": both,
+        "spectrum.table": both | {"labels": stand},
     }
 
 
@@ -534,6 +561,7 @@ def vision(folder):
         "vision.images.dead_leaves": made | {"smallest": 1.0, "largest": 3.0, "palette": None},
         "vision.images.open_images": made | {"words": "leaves", "verify": False},
         "vision.images.photographs": made | {"largest": None},
+        "vision.images.read": {"words": "leaves", "size": 4, "most": 2},
         "vision.images.resident": {"pixels": PIXELS, "device": "cpu", "share": 0.5},
         "vision.images.take": {"pixels": PIXELS, "rows": torch.tensor([0, 1]), "device": "cpu"},
         "vision.measure.stimuli": {"pictures": pictures, "split": split, "colours": colours},

@@ -7,15 +7,19 @@ what the theory makes of them. The same as a command: ``python -m jepabook.spect
 
 from jepabook._support.processes import among_processes
 from jepabook.spectrum.estimates import Spectrum, estimate
+from jepabook.spectrum.labelled import Labels, label_shares
 from jepabook.spectrum.prediction import Prediction, predict
-from jepabook.spectrum.report import draw, table
+from jepabook.spectrum.report import draw, draw_labels, table
 
 __all__ = [
+    "Labels",
     "Prediction",
     "Spectrum",
     "among_processes",
     "draw",
+    "draw_labels",
     "estimate",
+    "label_shares",
     "predict",
     "table",
 ]

@@ -1,5 +1,6 @@
 """``python -m jepabook.spectrum x.npy y.npy --depth 5 --epsilon 1e-2 --out report``.
 
+Or of images: ``python -m jepabook.spectrum --images FOLDER --views block-masks --depth ...``.
 Under ``torchrun --nproc-per-node N -m jepabook.spectrum ...`` every process reads its share.
 """
 
@@ -12,9 +13,14 @@ import numpy as np
 from jepabook import recorded
 from jepabook._support import command as _command
 from jepabook._support.processes import PATIENCE, WAITING, under_torchrun
-from jepabook.spectrum import estimates, prediction, report
+from jepabook.spectrum import estimates, labelled, prediction, report
 from jepabook.theory.objectives import JEPA, MAE
+from jepabook.worlds import views
 
+VIEWS = ("random-masks", "block-masks", "crops", "jitter", "frames")
+GREY = np.array([0.2125, 0.7154, 0.0721]) / 255  # luminance of red, green and blue, as worlds' is
+CROPPED = 2  # images are read so many times as large as crops of them
+FEW = 8  # clips from which on they are what is independent
 FAR = 0.1  # a misalignment from which on the generalised eigenvalues are told as well
 
 
@@ -24,12 +30,15 @@ def parser():
         "python -m jepabook.spectrum",
         description="Which features of paired views would JEPA and MAE learn first?",
     )
-    command.add_argument("x", help=".npy file of the first views, one a row")
-    command.add_argument("y", help=".npy file of the second views, row by row the pairs of x")
+    files = ".npy, a folder of them, .safetensors or .parquet; FILE:NAME for one of several"
+    command.add_argument("x", nargs="?", help=f"the first views, one a row ({files})")
+    command.add_argument("y", nargs="?", help="the second views, row by row the pairs of x")
     command.add_argument("--depth", type=int, required=True, help="layers of the encoder")
     command.add_argument("--epsilon", type=float, required=True, help="size of features at start")
     command.add_argument("--out", required=True, help="folder for the report")
-    command.add_argument("--clusters", help=".npy file: an integer a row, what belongs together")
+    command.add_argument("--clusters", help="an integer a row: what belongs together")
+    command.add_argument("--labels", help="of each row: integers, words or numbers")
+    _of_images(command.add_argument_group("views of images, in place of x and y"))
     command.add_argument("--uncentred", action="store_true", help="do not take off means")
     command.add_argument("--fraction", type=float, default=0.5, help="of its size: learned (0.5)")
     command.add_argument("--groups", type=int, help="of rows, for intervals (at most 64)")
@@ -38,6 +47,31 @@ def parser():
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     command.add_argument("--patience", type=float, default=PATIENCE, help=WAITING)
     return command
+
+
+def _of_images(group):
+    group.add_argument(
+        "--images",
+        help="folder of images or of class folders (then with labels), one that "
+        "jepabook.vision.convert made, parquet, hub:owner/name, photos or leaves",
+    )
+    group.add_argument("--views", choices=VIEWS, help="how a pair comes from an image")
+    group.add_argument("--size", type=int, default=16, help="pixels a side of a view, grey (16)")
+    group.add_argument("--pairs", type=int, default=30_000, help="as many (30 000)")
+    group.add_argument("--most-images", type=int, default=20_000, help="taken at most (20 000)")
+    group.add_argument("--patch", type=int, default=1, help="masks: pixels a side of a patch (1)")
+    group.add_argument("--visible", type=float, default=0.25, help="random-masks: share seen (.25)")
+    group.add_argument("--blocks", type=int, default=4, help="block-masks: target blocks (4)")
+    spans = {
+        "share": ((0.15, 0.2), "block-masks: of the picture in a target block (.15 .2)"),
+        "aspect": ((0.75, 1.5), "block-masks: height over width of target blocks (.75 1.5)"),
+        "context": ((0.85, 1.0), "block-masks: of the picture in the context block (.85 1)"),
+        "scale": ((0.3, 1.0), "crops: of the picture's area in a view (.3 1)"),
+    }
+    for name, (default, told) in spans.items():
+        group.add_argument(f"--{name}", type=float, nargs=2, default=default, help=told)
+    group.add_argument("--jitter", type=float, default=0.3, help="jitter: of brightness (.3)")
+    group.add_argument("--gap", type=int, default=1, help="frames: between the two of a pair (1)")
 
 
 def main(argv=None):
@@ -58,10 +92,12 @@ def _report(options, share, started):
     start = prediction.checked_start(
         depth=options.depth, epsilon=options.epsilon, fraction=options.fraction
     )
+    with share.agreed():
+        x, y, clusters, labels = _views(options)
     found = estimates.estimate(
-        options.x,
-        options.y,
-        clusters=options.clusters,
+        x,
+        y,
+        clusters=clusters,
         centred=not options.uncentred,
         groups=options.groups,
         confidence=options.confidence,
@@ -69,12 +105,53 @@ def _report(options, share, started):
         device=options.device,
         share=share,
     )
+    stand = None
+    if labels is not None:
+        stand = labelled.label_shares(found, x, labels, clusters=clusters, share=share)
     with share.agreed():
         if share.rank == 0:
             predicted = prediction.predict(found, **start)
             facts = recorded.provenance(options.seed, started, options.device)
-            report.write(options.out, found, predicted, facts)
-            print(_told(found, predicted, start, options.out))
+            report.write(options.out, found, predicted, facts, stand)
+            print(_told(found, predicted, start, stand, options.out))
+
+
+def _views(options):
+    """x, y, clusters and labels: files, or arrays made of images."""
+    if (options.images is None) != (options.views is None):
+        raise ValueError("--images and --views must be given together, got one of them")
+    if options.images is None:
+        if options.y is None:
+            raise ValueError("x and y must be given, or --images and --views, got neither")
+        return options.x, options.y, options.clusters, options.labels
+    for name in ("x", "clusters", "labels"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"{name} must be left out with --images, got {getattr(options, name)}")
+    try:
+        from jepabook.vision import images
+    except ImportError as error:
+        told = f"--images needs {error.name}: pip install '.[vision]' in the clone"
+        raise ValueError(told) from None
+    side = options.size * (CROPPED if options.views == "crops" else 1)
+    read = images.read(options.images, side, options.most_images)
+    classes, grey = read.labels.get("class"), read.pixels @ GREY
+    if options.views == "frames":
+        clips = np.zeros(len(grey), int) if classes is None else classes
+        x, y, clip = views.frames(grey, clips, gap=options.gap)
+        return x, y, clip if len(np.unique(clip)) >= FEW else None, None
+    drawn = grey, options.pairs, options.seed
+    x, y, which = {
+        "random-masks": lambda: views.random_masks(
+            *drawn, visible=options.visible, patch=options.patch
+        ),
+        "block-masks": lambda: views.block_masks(
+            *drawn, options.blocks, options.share, options.aspect, options.context, options.patch
+        ),
+        "crops": lambda: views.crops(*drawn, size=options.size, scale=options.scale),
+        "jitter": lambda: views.jitter(*drawn, spread=options.jitter),
+    }[options.views]()
+    several = classes is not None and len(np.unique(classes)) > 1
+    return x, y, which, classes[which] if several else None
 
 
 def _refuse_no_figure():
@@ -119,7 +196,29 @@ def _learned(objective, predicted, swapped):
     return lines
 
 
-def _told(found, predicted, start, out):
+def _stand(stand, predicted):
+    """Lines on where labels stand."""
+    found = report.label_summary(stand, predicted)
+    kind = "numbers" if found["classes"] is None else f"{found['classes']} classes"
+    lines = [
+        f"labels ({kind}): told from {found['sure']} features surely, {found['likely']} likely"
+    ]
+    if found["rho"] is not None:
+        lines.append(
+            f"  rho {found['rho']:.3f} with standard error {found['rho_error']:.3f}, "
+            f"lambda {found['lam']:.3g} with {found['lam_error']:.2g}: means over what they tell"
+        )
+        for objective in (JEPA, MAE):
+            here = found[objective.name]
+            when = [f"after {n} features" if n else "never" for n in (here["half"], here["most"])]
+            lines.append(
+                f"  {objective.name} has half of what they tell {when[0]}, {report.MOST:.0%} "
+                f"{when[1]}, in all {here['in_all']:.0%}"
+            )
+    return lines + [f"  caution: {caution}" for caution in stand.cautions]
+
+
+def _told(found, predicted, start, stand, out):
     """What the command prints."""
     pairs = predicted.disagreements
     certain = sum(pair.certainty >= report.CERTAIN for pair in pairs)
@@ -135,6 +234,8 @@ def _told(found, predicted, start, out):
     swapped = prediction.predict(found.swapped, **start)
     for objective in (JEPA, MAE):
         lines += _learned(objective, predicted, swapped)
+    if stand is not None:
+        lines += _stand(stand, predicted)
     lines.append(f"pairs that they order differently: {len(pairs)}, {certain} of them surely")
     lines += [f"caution: {caution}" for caution in found.cautions]
     if any(len(predicted.order(objective)) for objective in (JEPA, MAE)):

@@ -63,6 +63,8 @@ class Spectrum:
         the best predictor keeps to features. Corrected likewise, so it may fall below 0; but
         directions that miss the population's for want of data cost of the order of d/count. NaN
         where x explains no more than chance would. All rows.
+    cut : reading.Cut or None
+        Which rows were held out.
     cautions : tuple of str
         What there is in the data that makes intervals, or the question itself, doubtful.
     swapped : Spectrum or None
@@ -87,6 +89,7 @@ class Spectrum:
     confidence: float
     explained: float
     misalignment: float
+    cut: object = None
     cautions: tuple = ()
     swapped: object = None
 
@@ -244,6 +247,7 @@ def estimate(
     freedom = total.count - centred
     bases = _bases(halves, share, machine)
     held = reading.projected(local, halves, bases[::-1], share, machine, centred)
+    cuts = reading.cuts(local, pairs, share)
     cautions = _cautions(total, held, follows, pairs, centred)
     found = None
     for half in (0, 1):  # values from this one; the second is what is asked for
@@ -264,6 +268,7 @@ def estimate(
             *groups.replicates(replicates, confidence, seed),
             confidence,
             *_fit(total, freedom, factor, *values),
+            cuts[half],
             cautions,
             found,
         )

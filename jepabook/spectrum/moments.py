@@ -149,6 +149,12 @@ class Sums:
         return Moments(count, mean_x, self.shift + y, xx, self.yx, yy, self.energy)
 
 
+def places_of(labels, most):
+    """Which of at most `most` groups clusters are in, integers (n,): the same everywhere."""
+    spread = (labels.astype(np.uint64) * GOLDEN) >> np.uint64(32)
+    return (spread * np.uint64(most) >> np.uint64(32)).astype(int)
+
+
 def first_mean(rows, machine):
     return machine.array(rows.mean(0, dtype=np.float64))
 
@@ -273,8 +279,7 @@ class Clusters:
             return False
         self._units = self._units or units(x, y, self.machine)
         self.seen.update(np.unique(labels).tolist())
-        spread = (labels.astype(np.uint64) * GOLDEN) >> np.uint64(32)
-        places = (spread * np.uint64(self.most) >> np.uint64(32)).astype(int)
+        places = places_of(labels, self.most)
         for place in np.unique(places).tolist():
             here = places == place
             waiting = self._waiting.setdefault(place, [])

@@ -7,7 +7,14 @@ import numpy as np
 from jepabook._support import command, memory
 from jepabook.spectrum.basis import along
 from jepabook.spectrum.intervals import following
-from jepabook.spectrum.moments import Clusters, Groups, Moments, joined_energy, rows_of_a_group
+from jepabook.spectrum.moments import (
+    Clusters,
+    Groups,
+    Moments,
+    joined_energy,
+    places_of,
+    rows_of_a_group,
+)
 from jepabook.spectrum.sources import Pairs, block_rows, refuse
 
 # matrices (d, d) that an estimate holds at once beside two for each group, at most, as measured
@@ -116,6 +123,61 @@ class Half:
     moments: Moments
     members: np.ndarray
     numbers: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Which group of one half each row is in.
+
+    Attributes
+    ----------
+    count, half : int
+        Groups in all; 0 or 1.
+    rows : int or None
+        Of a group of consecutive rows; None for clusters.
+    most : int
+        Groups that clusters are spread over.
+    places : int ndarray or None
+        Those in which there are clusters, rising.
+    numbered : bool
+        Whether clusters were numbered from 0 before they were spread.
+    """
+
+    count: int
+    half: int
+    rows: int | None
+    most: int
+    places: np.ndarray | None
+    numbered: bool
+
+    @property
+    def groups(self):
+        """Groups of the half."""
+        return (self.count + 1 - self.half) // 2
+
+    def of(self, start, stop, clusters):
+        """The group from 0 of each of rows start ... stop - 1; -1 for rows of the other half."""
+        if self.rows:
+            numbers = np.arange(start, stop) // self.rows
+        else:
+            numbers = np.searchsorted(self.places, places_of(clusters, self.most))
+        return np.where(numbers % 2 == self.half, numbers // 2, -1)
+
+
+def cuts(collected, pairs, share):
+    """Two `Cut`, or None where several processes read rows that are known to nobody else."""
+    if collected.numbers is None:
+        if share.processes > 1 and pairs.count is None:
+            return None, None
+        counts = share.gathered(len(collected.groups), collected.rows or 0)
+        found = int(counts[:, 0].sum()), int(counts[:, 1].max()), collected.most, None
+    else:
+        there = np.zeros(collected.most)
+        there[collected.numbers] = 1
+        places = np.flatnonzero(share.total(there))
+        found = len(places), None, collected.most, places
+    whole = pairs.count is not None
+    return tuple(Cut(found[0], half, *found[1:], whole) for half in (0, 1))
 
 
 def halves(collected, pairs, share, machine, centred):

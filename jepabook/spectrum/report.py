@@ -12,6 +12,7 @@ import numpy as np
 
 from jepabook._support import files, validate
 from jepabook.spectrum.estimates import Spectrum
+from jepabook.spectrum.labelled import Labels
 from jepabook.spectrum.prediction import VERDICTS, Prediction
 from jepabook.theory.objectives import JEPA, MAE
 
@@ -20,6 +21,7 @@ FACTS = "spectrum.json"
 OTHERS = {"features.csv", "generalised.csv", "directions.npy", "figure.png"}
 FILES = OTHERS | {FACTS}
 SUMS = "sha256"  # in the facts: of the other files, and of the facts without these sums
+MOST = 0.9  # of what labels tell
 MOST_DRAWN = 24  # features named, and in the panel of the two orders
 CERTAIN = 0.95
 
@@ -75,7 +77,7 @@ def _sum(facts):
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def write(folder, spectrum, prediction, facts):
+def write(folder, spectrum, prediction, facts, labels=None):
     """Write the report, whole or not at all; an earlier report in its place is replaced.
 
     Parameters
@@ -85,6 +87,8 @@ def write(folder, spectrum, prediction, facts):
     prediction : Prediction
     facts : dict
         Provenance, for the JSON.
+    labels : Labels, optional
+        Where labels stand: columns of the table, a panel of the figure.
 
     Raises
     ------
@@ -94,23 +98,24 @@ def write(folder, spectrum, prediction, facts):
         If there is no room.
     """
     check_folder(folder)
-    facts = {"format": FORMAT} | _summary(spectrum, prediction) | facts
+    facts = {"format": FORMAT} | _summary(spectrum, prediction, labels) | facts
     with files.whole_folder(folder, FILES, lambda old: _check_ours(old, folder)) as new:
-        (new / "features.csv").write_text(table(spectrum, prediction), encoding="utf-8")
+        (new / "features.csv").write_text(table(spectrum, prediction, labels), encoding="utf-8")
         (new / "generalised.csv").write_text(_generalised(spectrum), encoding="utf-8")
         np.save(new / "directions.npy", spectrum.directions)
-        save_figure(new / "figure.png", spectrum, prediction)
+        save_figure(new / "figure.png", spectrum, prediction, labels)
         sums = {name: files.sha256(new / name) for name in OTHERS} | {FACTS: _sum(facts)}
         text = json.dumps(facts | {SUMS: sums}, indent=2, allow_nan=False)
         (new / FACTS).write_text(text + "\n", encoding="utf-8")
 
 
-def table(spectrum, prediction):
+def table(spectrum, prediction, labels=None):
     """The features as CSV text: lam and rho with intervals, verdicts, times, places, and pulls.
 
-    Columns of `Spectrum` and `Prediction`, under their names; a place of 0 is none.
+    Columns of `Spectrum`, `Prediction` and, if they are given, `Labels` (label_...), under their
+    names; a place of 0 is none.
     """
-    _refuse_others(spectrum, prediction)
+    _refuse_others(spectrum, prediction, labels)
     lows_highs = [*spectrum.interval(spectrum.lam_replicates)]
     lows_highs += [*spectrum.interval(spectrum.rho_replicates)]
     columns = {
@@ -131,6 +136,9 @@ def table(spectrum, prediction):
         columns[f"{name}_time"] = prediction.times[objective]
         columns[f"{name}_place"] = prediction.ranks(objective)
         columns[f"{name}_pull"] = prediction.pull[objective]
+    if labels is not None:
+        for name in ("share", "error", "told", "weight"):
+            columns[f"label_{name}"] = getattr(labels, name)
     return _csv(columns)
 
 
@@ -158,8 +166,9 @@ def _cell(value):
     return repr(float(value)) if math.isfinite(value) else ""
 
 
-def _summary(spectrum, prediction):
-    return {
+def _summary(spectrum, prediction, labels):
+    found = {} if labels is None else {"labels": label_summary(labels, prediction)}
+    return found | {
         "pairs": spectrum.count,
         "held_out": spectrum.held_out,
         "centred": spectrum.centred,
@@ -180,21 +189,46 @@ def _summary(spectrum, prediction):
     }
 
 
+def label_summary(labels, prediction):
+    """Where labels stand, as JSON has it: None for what cannot be told, place 0 for never."""
+    told = np.isfinite(labels.rho)
+    found = {
+        "classes": None if labels.classes is None else len(labels.classes),
+        "sure": int((labels.told == "sure").sum()),
+        "likely": int((labels.told == "likely").sum()),
+        "cautions": list(labels.cautions),
+    }
+    for name in ("lam", "lam_error", "rho", "rho_error"):
+        found[name] = getattr(labels, name) if told else None
+    for objective in (JEPA, MAE):
+        curve = labels.curve(prediction, objective)
+        found[objective.name] = {
+            "half": labels.place(prediction, objective) if told else None,
+            "most": labels.place(prediction, objective, MOST) if told else None,
+            "in_all": float(curve[-1]) if told else None,
+        }
+    return found
+
+
 def _counted(verdicts):
     """How many features each verdict has."""
     return {verdict: int((verdicts == verdict).sum()) for verdict in VERDICTS}
 
 
-def _refuse_others(spectrum, prediction):
-    """Raise ValueError unless the two are an estimate and what is predicted from it."""
+def _refuse_others(spectrum, prediction, labels=None):
+    """Raise ValueError unless these are an estimate and what is predicted and told from it."""
     validate.instance("spectrum", spectrum, Spectrum)
+    if labels is not None:
+        validate.instance("labels", labels, Labels)
+        if len(labels) != len(spectrum):
+            raise ValueError(f"labels must be of the spectrum's {len(spectrum)} features")
     validate.instance("prediction", prediction, Prediction)
     if any(len(times) != len(spectrum) for times in prediction.times.values()):
         raise ValueError(f"prediction must be of the spectrum's {len(spectrum)} features")
 
 
-def save_figure(path, spectrum, prediction):
-    """Draw `draw` into a file."""
+def save_figure(path, spectrum, prediction, labels=None):
+    """Draw `draw`, and where labels stand, into a file."""
     from matplotlib import rc_context, rcdefaults, rcParams
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -204,9 +238,13 @@ def save_figure(path, spectrum, prediction):
     with rc_context():
         rcdefaults()  # a user's settings, of TeX say, are for figures of their own
         rcParams.update(STYLE)
-        figure = Figure(figsize=(9.0, 4.2))
+        panels = 2 if labels is None else 3
+        figure = Figure(figsize=(4.5 * panels, 4.2))
         FigureCanvasAgg(figure)
-        draw(figure.subplots(1, 2), spectrum, prediction)
+        axes = figure.subplots(1, panels)
+        draw(axes[:2], spectrum, prediction)
+        if labels is not None:
+            draw_labels(axes[2], labels, prediction)
         figure.savefig(path)
 
 
@@ -231,6 +269,42 @@ def draw(axes, spectrum, prediction):
     named = np.argsort(soonest, kind="stable")[: min(MOST_DRAWN, np.isfinite(soonest).sum())]
     _plane(axes[0], spectrum, places > 0, named)
     _orders(axes[1], prediction, named)
+
+
+def draw_labels(ax, labels, prediction):
+    """One panel: how much of what labels tell each objective has, over the features it has learned.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    labels : Labels
+    prediction : Prediction
+    """
+    from matplotlib.axes import Axes
+
+    from jepabook.figures import COLOURS, LINES, MARKERS
+
+    if not isinstance(ax, Axes):
+        raise ValueError(f"ax must be one of matplotlib's, got {validate.one_line(ax)}")
+    validate.instance("labels", labels, Labels)
+    curves = {objective: labels.curve(prediction, objective) for objective in (JEPA, MAE)}
+    longest = max(len(curve) for curve in curves.values())
+    if np.isfinite(labels.rho):
+        for objective, curve in curves.items():
+            style = {"color": COLOURS[objective], "linestyle": LINES[objective]}
+            ax.step(range(len(curve)), curve, where="post", label=objective.name, **style)
+            ax.hlines(curve[-1], len(curve) - 1, longest, linewidth=0.8, **style)
+            place = labels.place(prediction, objective)
+            if place:
+                mark = {"color": COLOURS[objective], "markersize": 6}
+                ax.plot(place, curve[place], MARKERS[objective], **mark)
+        ax.legend(loc="lower right", fontsize=8)
+    else:
+        told = "what the labels tell\nis not clear of chance"
+        ax.text(0.5, 0.5, told, ha="center", va="center", transform=ax.transAxes)
+    ax.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
+    ax.set(xlim=(0, longest), ylim=(-0.05, 1.1), xlabel="features learned")
+    ax.set_ylabel("share of what the labels tell")
 
 
 def _plane(ax, spectrum, learned, named):

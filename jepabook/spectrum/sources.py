@@ -1,11 +1,12 @@
-"""Where pairs of views come from: arrays, ``.npy`` files, or any iterable of batches."""
+"""Where pairs of views come from: arrays, files, or any iterable of batches."""
 
 import os
 
 import numpy as np
 
 from jepabook._support import validate
-from jepabook._support.regular import open_regular, shown
+from jepabook._support.regular import shown
+from jepabook.spectrum.formats import Parts, opened
 from jepabook.spectrum.moments import LARGEST
 
 MOST_ROWS = 4096  # of a block
@@ -14,7 +15,7 @@ IN_CACHE = 2**16  # numbers
 
 
 class Pairs:
-    """Pairs of views from two arrays, NumPy's, torch's, memory-mapped, or ``.npy`` files.
+    """Pairs of views from two arrays, NumPy's, torch's, memory-mapped, or files (`formats`).
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class Pairs:
     def __init__(self, x, y, clusters=None):
         self.names = _name("x", x), _name("y", y)
         self.x, self.y = (
-            _numbers(name, load(view) if isinstance(view, (str, os.PathLike)) else view)
+            _numbers(name, opened(view) if isinstance(view, (str, os.PathLike)) else view)
             for name, view in zip(self.names, (x, y), strict=True)
         )
         if len(self.x) != len(self.y):
@@ -36,7 +37,7 @@ class Pairs:
                 f"each, got {len(self.x)} and {len(self.y)}"
             )
         self.count, self.width = len(self.x), _width(self.names, self.x, self.y)
-        self.clusters = None if clusters is None else _clusters(clusters, self.count)
+        self.clusters = None if clusters is None else clusters_of(clusters, self.count)
 
     @property
     def clustered(self):
@@ -130,7 +131,7 @@ def _joined(waiting):
 
 def _labels(name, value, count):
     """Clusters as integers (count,)."""
-    labels = validate.real(name, _plain(value), kinds="iu")
+    labels = validate.real(name, plain(value), kinds="iu")
     if labels.shape != (count,):
         raise ValueError(
             f"{name} must be one integer for each of {count} rows, got shape {labels.shape}"
@@ -138,14 +139,15 @@ def _labels(name, value, count):
     return labels.astype(np.int64)
 
 
-def _clusters(value, count):
-    """Clusters of an array or a file, numbered from 0: integers (count,)."""
+def clusters_of(value, count, numbered=True):
+    """Clusters of an array or a file, as they are or numbered from 0: integers (count,)."""
     name = _name("clusters", value)
-    value = load(value) if isinstance(value, (str, os.PathLike)) else value
-    return np.unique(_labels(name, value, count), return_inverse=True)[1].reshape(count)
+    value = opened(value) if isinstance(value, (str, os.PathLike)) else value
+    labels = _labels(name, value, count)
+    return np.unique(labels, return_inverse=True)[1].reshape(count) if numbered else labels
 
 
-def _plain(value):
+def plain(value):
     """A tensor as an array, if it is a plain one."""
     if validate.is_tensor(value) and validate.is_dense(value):
         return value.detach().cpu()  # numbers are all that is wanted of what a network made
@@ -171,34 +173,6 @@ def source(x, y=None, clusters=None):
     return Batches(x)
 
 
-def load(path):
-    """A ``.npy`` file, memory-mapped; ValueError in one line for what cannot be read as numbers."""
-    name = shown(path)
-    open_regular(path).close()
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")  # never unpickles
-        more = os.stat(path).st_size - array.offset - array.nbytes
-    except OSError as error:
-        raise ValueError(f"{name} must be readable, got {error.strerror or error}") from None
-    except Exception as error:  # a damaged header can raise nearly anything
-        told = str(error)
-    else:
-        if not more:
-            return array
-        raise ValueError(
-            f"{name} must end with the last number that its header tells of, got {more} bytes "
-            "more: write it again"
-        )
-    if "Python objects" in told:
-        raise ValueError(
-            f"{name} must hold numbers, got Python objects, which are never unpickled: save it "
-            "again with a numeric dtype"
-        )
-    if "mmap length" in told or "EOF: reading" in told:
-        raise ValueError(f"{name} must be whole, got a truncated file: copy or write it again")
-    raise ValueError(f"{name} must be a .npy file as numpy.save writes it: save it again")
-
-
 def _name(name, value):
     """How errors name an array: by its argument, or by its file."""
     return shown(value) if isinstance(value, (str, os.PathLike)) else name
@@ -210,7 +184,9 @@ def _kind(value):
 
 def _numbers(name, value):
     """`value` as a NumPy array (n, ...) of numbers, not copied where that can be avoided."""
-    value = validate.real(name, _plain(value), kinds="fiub")
+    if isinstance(value, Parts):
+        return value
+    value = validate.real(name, plain(value), kinds="fiub")
     if value.ndim < 1 or value.size == 0:
         raise ValueError(f"{name} must have rows and features, got shape {value.shape}")
     return value

@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from jepabook._support import validate
-from jepabook.vision import crops, leaves, stored
+from jepabook._support.regular import shown
+from jepabook.vision import crops, leaves, sources, stored
 from jepabook.vision.convert import convert
+from jepabook.vision.decoding import Skipped, decoded, quiet, shrunk
+from jepabook.vision.survey import survey
 from jepabook.worlds import photographs as shipped
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "open_images",
     "opened",
     "photographs",
+    "read",
     "resident",
     "take",
 ]
@@ -204,6 +208,90 @@ def open_images(words, size, count, seed, split="train", verify=False):
     rows = np.sort(rng.choice(len(images), count, replace=False))
     labels = {name: values[rows] for name, values in images.labels.items()}
     return ImageSet(images.name, images.pixels[rows], labels, images.skipped)
+
+
+def read(words, size, most=20_000):
+    """Images of any source in one size, in memory, decoded as `convert` does.
+
+    Parameters
+    ----------
+    words : str or path
+        "photos", "leaves", a folder of images or of class folders, a folder that `convert` made,
+        a parquet file or ``hub:owner/name``.
+    size : int
+        Pixels along a side; smaller images are left out.
+    most : int
+        Images; of more, as many at equal distances are taken.
+
+    Returns
+    -------
+    ImageSet
+        With the label "class" if the source has any.
+
+    Raises
+    ------
+    ValueError
+        In one line, if there is no image that can be used.
+    """
+    size = validate.integer("size", size, least=2, most=crops.MOST_PIXELS)
+    most = validate.integer("most", most, each=3 * size**2)
+    path = validate.path("images", words)
+    if str(words) in ("photos", "leaves"):
+        return open_images(words, size, min(most, 3000), 0)
+    if not (path.exists() or str(words).startswith(sources.HUB)):
+        raise ValueError(
+            "images must be 'photos', 'leaves', a folder, a .parquet file or hub:owner/name, got "
+            f"{str(words)!r}"
+        )
+    if (path / stored.FACTS).exists():
+        return _resized(opened(path), size, most)
+    entries, total, labelled = _entries(words, path)
+    step = 1 if total is None else max(1, -(-total // most))
+    pixels, labels, skipped = [], [], {}
+    with quiet():
+        for number, entry in enumerate(entries):
+            if number % step:
+                continue
+            if len(pixels) == most:
+                break
+            try:
+                pixels.append(decoded(entry.read(), size)[0])
+                labels.append(entry.label)
+            except Skipped as error:
+                skipped[str(error)] = skipped.get(str(error), 0) + 1
+    if not pixels:
+        told = "; ".join(f"{count} {reason}" for reason, count in sorted(skipped.items())) or "none"
+        raise ValueError(
+            f"{shown(words)} must hold an image of {size} pixels a side or more, got {told}"
+        )
+    named = {"class": np.array(labels, np.int64)} if labelled else {}
+    return ImageSet(shown(path.name), np.stack(pixels), named, skipped)
+
+
+def _entries(words, path):
+    """Entries of a source, how many, and whether they have classes."""
+    if path.is_dir():
+        found = survey(path)
+        if found.files and not found.tables and not any("/" in name for name in found.files):
+            names = zip(found.files, found.stamps.tolist(), strict=True)
+            entries = (sources.Entry(name, -1, path / name, tuple(at)) for name, at in names)
+            return entries, len(found.files), False
+    source = sources.source(words)
+    return source.entries(0, None), source.total, source.labelled
+
+
+def _resized(images, size, most):
+    """At most so many of the images of a converted folder, shrunk to `size`."""
+    from PIL import Image
+
+    if images.size < size:
+        raise ValueError(f"{images.name} must hold images of {size} pixels, got {images.size}")
+    rows = np.arange(0, len(images), max(1, -(-len(images) // most)))
+    pixels = images.pixels[rows]
+    if images.size > size:
+        pixels = np.stack([shrunk(Image.fromarray(picture), size) for picture in pixels])
+    labels = {name: values[rows] for name, values in images.labels.items()}
+    return ImageSet(images.name, np.asarray(pixels), labels, images.skipped)
 
 
 def resident(pixels, device, share=0.5):

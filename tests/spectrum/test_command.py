@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from jepabook import JEPA, MAE, spectrum
 from jepabook._support import files
-from jepabook.spectrum import report, sources
+from jepabook.spectrum import formats, report, sources
 from jepabook.spectrum.__main__ import main
 from jepabook.spectrum.prediction import VERDICTS
 from tests import commands
@@ -520,7 +520,7 @@ BAD_FILES = {
     "archive": (archive(), "x.npy must be a .npy file as numpy.save writes it: save it again"),
     "half archive": (archive()[:9000], "x.npy must be a .npy file as numpy.save writes it"),
     "no numpy": (b"1 2 3\n" * 99, "x.npy must be a .npy file as numpy.save writes it"),
-    "folder": (Path.mkdir, "x.npy must be a file, got a folder"),
+    "folder": (Path.mkdir, "x.npy must hold .npy files where it is a folder, got none"),
     "pipe": (os.mkfifo, "x.npy must be a file, got a pipe"),
 }
 
@@ -556,7 +556,7 @@ def test_every_truncation_of_a_file_is_refused_in_one_line(tmp_path):
     for length in [*range(0, 200), *range(200, len(whole), 977), len(whole) - 1]:
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError) as caught:
-            sources.load(path)
+            formats.load(path)
         message = str(caught.value)
         assert message.startswith(f"{path} must be ") and "\n" not in message
         assert "truncated" in message or length < 10
@@ -669,3 +669,114 @@ def test_a_bad_row_in_one_process_s_share_stops_all_with_one_line(folder):
     assert ran.returncode != 0 and len(told) == 1, ran.stderr
     assert told[0].endswith("got inf in row 700, feature 3: repair or drop that pair")
     assert {p.name for p in folder.iterdir()} == {"x.npy", "y.npy"}
+
+
+# labels, and views of images
+
+
+def test_labels_get_columns_a_panel_and_lines(folder, capsys):
+    classes = (X[:, 0] + 0.3 * np.random.default_rng(0).standard_normal(900) > 0).astype(int)
+    np.save("labels.npy", classes)
+    assert run() == 0
+    plain = image.imread("report/figure.png").shape
+    capsys.readouterr()
+    assert run("--labels", "labels.npy") == 0
+    told = capsys.readouterr().out
+    found = spectrum.estimate(X, Y, device="cpu")
+    stand = spectrum.label_shares(found, X, classes)
+    predicted = spectrum.predict(found, depth=5, epsilon=1e-2)
+    table = (folder / "report/features.csv").read_text(encoding="utf-8")
+    assert table == spectrum.table(found, predicted, stand)
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert [float(row["label_share"]) for row in rows] == stand.share.tolist()
+    assert [row["label_told"] for row in rows] == stand.told.tolist()
+    facts = strict_json(folder / "report/spectrum.json")["labels"]
+    assert facts["classes"] == 2 and facts["rho"] == stand.rho
+    for objective in (JEPA, MAE):
+        assert facts[objective.name]["half"] == stand.place(predicted, objective)
+        assert facts[objective.name]["in_all"] == stand.curve(predicted, objective)[-1]
+    assert f"labels (2 classes): told from {facts['sure']} features surely" in told
+    assert f"rho {stand.rho:.3f} with standard error" in told
+    assert image.imread("report/figure.png").shape[1] > 1.3 * plain[1]
+    np.save("labels.npy", classes[:5])
+    assert run("--labels", "labels.npy") == 2
+    one_error(capsys, "labels.npy must be one for each of 900 rows, (n,) or (n, k), got shape (5,)")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Class folders of pictures, and a flat one: smooth patterns, bright or dark by class."""
+    from PIL import Image
+
+    root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    at = np.arange(16) / 16
+    for number in range(120):
+        kind = number % 3
+        waves = [rng.normal() * np.cos(np.pi * k * at) / (1 + k) for k in range(1, 5)]
+        grey = 0.35 + 0.15 * kind + 0.2 * np.add.outer(sum(waves[:2]), sum(waves[2:]))
+        grey = grey + 0.05 * rng.standard_normal((16, 16))
+        pixels = np.repeat((255 * grey.clip(0, 1)).astype(np.uint8)[..., None], 3, axis=2)
+        for place in (root / "classes" / f"c{kind}", root / "flat"):
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(place / f"{number:03}.png")
+    return root
+
+
+def of_images(pictures, views, *changes, where="classes"):
+    words = ["--images", str(pictures / where), "--views", views, "--size", "4"]
+    return main([*words, "--pairs", "2400", *START, "--out", "report", "--device", "cpu", *changes])
+
+
+@pytest.mark.parametrize("views", ["random-masks", "block-masks", "crops", "jitter", "frames"])
+@pytest.mark.parametrize("where", ["classes", "flat"])
+def test_a_folder_of_images_is_all_that_a_report_needs(
+    pictures, tmp_path, monkeypatch, capsys, views, where
+):
+    monkeypatch.chdir(tmp_path)
+    assert of_images(pictures, views, where=where) == 0
+    told = capsys.readouterr().out
+    facts = strict_json(tmp_path / "report/spectrum.json")
+    # frames are no draws: every pair is there once
+    clips = 3 if where == "classes" else 1
+    assert (
+        facts["pairs"] == (120 - clips if views == "frames" else 2400) and facts["features"] == 16
+    )
+    assert ("labels" in facts) == (where == "classes" and views != "frames")
+    assert ("labels (3 classes)" in told) == ("labels" in facts)
+
+
+def test_brightness_that_tells_the_class_is_what_jitter_takes_from_jepa(
+    pictures, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    rho_of = {}
+    for jitter in ("0.01", "0.1"):
+        assert of_images(pictures, "jitter", "--jitter", jitter, "--epsilon", "0.1") == 0
+        labels = strict_json(tmp_path / "report/spectrum.json")["labels"]
+        rho_of[jitter] = labels["rho"]
+    assert rho_of["0.01"] > 0.9 and rho_of["0.1"] < 0.75
+
+
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        (["--images", "photos"], "--images and --views must be given together, got one of them"),
+        (["--views", "crops"], "--images and --views must be given together, got one of them"),
+        ([], "x and y must be given, or --images and --views, got neither"),
+        (["x.npy"], "x and y must be given, or --images and --views, got neither"),
+        (["x.npy", "--images", "photos", "--views", "crops"], "x must be left out with --images"),
+        (
+            ["--images", "nowhere", "--views", "crops"],
+            "images must be 'photos', 'leaves', a folder",
+        ),
+        (["--images", "photos", "--views", "crops", "--size", "0"], "size must be an integer >= "),
+        (
+            ["--images", "photos", "--views", "random-masks", "--size", "4", "--patch", "3"],
+            "patch must divide the pictures' side, 4, got 3",
+        ),
+    ],
+)
+def test_bad_words_on_images_are_refused_in_one_line(folder, capsys, words, start):
+    assert main([*words, *START, "--out", "report", "--most-images", "40"]) == 2
+    one_error(capsys, start)
+    assert not (folder / "report").exists()

@@ -159,6 +159,7 @@ RIGHT = {
 #: How errors call an argument whose name tells a reader less.
 CALLED = {
     "vision.images.open_images.words": "images",
+    "vision.images.read.words": "images",
     "vision.model.preset.name": "preset",
     "vision.recipes.recipe.name": "objective",
 }
