@@ -51,7 +51,7 @@ _MODULES |= {
     "features": _MODULES["feature_spectrum"],
     "momentum": _MODULES["target_network"],
 }
-_REST = ("figures", "recorded", "spectrum", "vision")
+_REST = ("figures", "recorded", "spectrum", "tables", "vision")
 
 __all__ = [*_OBJECTS, *(name for names in _HOMES.values() for name in names), *_REST]
 

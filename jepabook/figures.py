@@ -103,9 +103,9 @@ def trajectories(ax, objective, lam, rho, *, depth, epsilon, shade_by, t_max, co
     )
     if lam.shape != (len(colours),):
         raise ValueError(f"shade_by must have shape {lam.shape}, got ({len(colours)},)")
-    for lam_i, rho_i, colour in zip(lam, rho, colours, strict=True):
-        w = dynamics.trajectory(objective, t, lam_i, rho_i, depth=depth, epsilon=epsilon)
-        ax.plot(t, w, color=colour, linestyle=LINES[objective])
+    w = dynamics.trajectory(objective, t[:, None], lam, rho, depth=depth, epsilon=epsilon)
+    for curve, colour in zip(ax.plot(t, w, linestyle=LINES[objective]), colours, strict=True):
+        curve.set_color(colour)
     ax.set_xlim(0, t_max)
     ax.set_ylim(bottom=0)
 

@@ -473,6 +473,7 @@ def data():
         "figures.shades": {"objective": JEPA, "values": [1.0, 2.0]},
         "figures.trajectories": START
         | {"lam": [1.2], "rho": [0.8], "ax": axes[0], "shade_by": [1.0], "t_max": 3.0, "count": 5},
+        "tables.table": {"head": ["L"], "rows": [[1.5]], "formats": ["{:.1f}"], "caption": "All."},
         "figures.half_time_span": START | {"margin": 1.5},
         "spectrum.Prediction.order": (predicted, {"objective": JEPA}),
         "spectrum.Prediction.near": (predicted, {"objective": JEPA}),

@@ -151,6 +151,7 @@ RIGHT = {
     "recorded.versions.packages": {"str 'no such thing'"},
     "recorded.provenance.device": {"str 'no such thing'"},
     "spectrum.Spectrum.interval.replicates": NOT_A_NUMBER,
+    "tables.table.caption": {"str 'no such thing'"},
     "linear_net.Networks.directions": {"NoneType None"},
     "linear_net.Networks.target_weights": {"NoneType None"},
 }

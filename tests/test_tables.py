@@ -1,0 +1,83 @@
+"""Tables: what a page shows of them, what a terminal does, and what they refuse."""
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+
+from jepabook import tables
+
+ROWS = [["JEPA", 4055.1, None], ["MAE", np.float64(-0.001), np.int64(3)], ["a|b", 0.5, np.nan]]
+MIXED = tables.table(["which", "$|w|$", "n"], ROWS, ["", "{:+.2f} %", ""], "Three kinds.")
+
+
+def on_a_page(table):
+    """Alignment and text of every cell, row by row, as a reader of Markdown finds them."""
+    rows = []
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(table._repr_markdown_())
+    for token, inside in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type in ("th_open", "td_open"):
+            rows[-1].append((token.attrGet("style").removeprefix("text-align:"), inside.content))
+    return rows
+
+
+def test_a_page_shows_every_cell_and_numbers_flush_right():
+    sides = ("left", "right", "right")
+    shown = [
+        ("which", "$|w|$", "n"),
+        ("JEPA", "+4055.10 %", ""),
+        ("MAE", "+0.00 %", "3"),
+        ("a|b", "+0.50 %", ""),
+    ]
+    assert on_a_page(MIXED) == [list(zip(sides, row, strict=True)) for row in shown]
+    assert MIXED._repr_markdown_().endswith("\n\n*Three kinds.*")
+
+
+def test_a_terminal_shows_the_same_in_columns():
+    assert repr(MIXED).splitlines() == [
+        "which       $|w|$  n",
+        "JEPA   +4055.10 %",
+        "MAE       +0.00 %  3",
+        "a|b       +0.50 %",
+        "Three kinds.",
+    ]
+    assert repr(tables.table(["L"], [[1]])) == "L\n1"
+
+
+@pytest.mark.parametrize(
+    ("value", "template", "shown"),
+    [
+        (-1e-9, "{:.2f}", "0.00"),
+        (-1e-9, "{:+.0%}", "+0%"),
+        (-0.0, "", "0.0"),
+        (-0.0, "{:.0e}", "0e+00"),
+        (-1e-30, "{:.0e}", "-1e-30"),
+        (-0.5, "{:.1f}", "-0.5"),
+        (-10, "{:d}", "-10"),
+    ],
+)
+def test_a_number_that_rounds_to_zero_has_no_minus_sign(value, template, shown):
+    assert tables.table(["x"], [[value]], [template]).rows == ((shown,),)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((["a", "b"], [[1, 2], [1]]), "rows must be of 2 cells, got 1 in row 1"),
+        ((["a"], []), "rows must be a list with something in it, got []"),
+        ((["a"], ["b"]), "rows must be a list with something in it, got 'b'"),
+        ((["a"], [["b\nc"]]), "rows must hold texts of one line, got 'b\\nc'"),
+        ((["a"], [[True]]), "rows must hold texts of one line, got True"),
+        (("a", [[1]]), "head must be a list with something in it, got 'a'"),
+        (([], [[]]), "head must be a list with something in it, got []"),
+        ((["a"], [[1]], ["", ""]), "formats must be of 1 columns, got 2"),
+        ((["a"], [[1.5]], ["{:d}"]), "formats must fit the numbers, got '{:d}': Unknown format"),
+        ((["a"], [[1.5]], ["{} {}"]), "formats must fit the numbers, got '{} {}': Replacement"),
+        ((["a"], [[1]], None, 3), "caption must hold texts of one line, got 3"),
+    ],
+)
+def test_what_makes_no_table_is_refused_by_name(arguments, message):
+    with pytest.raises(ValueError) as caught:
+        tables.table(*arguments)
+    assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
