@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from jepabook._support.command import Parser
@@ -33,7 +32,7 @@ print(platform.machine(), platform.python_version(), numpy.__version__, scipy.__
 """
 
 
-def inside(*command: str, **options) -> subprocess.CompletedProcess:
+def inside(*command, **options):
     """Run a command in the system, whose /proc and /dev are there as long as it runs."""
     mounts = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
     whole = ["unshare", "--mount", "sh", "-c", mounts, str(SYSTEM), *command]
@@ -41,7 +40,7 @@ def inside(*command: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run(whole, env=env, **options)
 
 
-def prepare(uv: str) -> None:
+def prepare(uv):
     """Debian's system, unless it is there, the locked packages, and the last commit in /book."""
     # debootstrap takes its own folder away when it is done
     if not SYSTEM.is_dir() or (SYSTEM / "debootstrap").exists():
@@ -61,7 +60,7 @@ def prepare(uv: str) -> None:
     subprocess.run(["tar", "-x", "-C", SYSTEM / "book"], input=commit.stdout, check=True)
 
 
-def rounds() -> dict[str, list[str]]:
+def rounds():
     """What pytest is called with, by what the page calls it."""
     chapters = sorted(
         path.name for path in (ROOT / "notebooks").glob("*.ipynb") if path.name[:2] in CHAPTERS
@@ -81,7 +80,7 @@ def rounds() -> dict[str, list[str]]:
     }
 
 
-def run(named: Iterable[str], jobs: int) -> Iterator[stages.Outcome]:
+def run(named, jobs):
     """The rounds of these names, whatever fails."""
     python = ["env", "--chdir=/book", "python3", "-I", "tools/surroundings.py"]
     inside(*python, "-c", "from tools.notebooks import find_fonts; find_fonts()", check=True)
@@ -100,7 +99,7 @@ def run(named: Iterable[str], jobs: int) -> Iterator[stages.Outcome]:
         yield stages.judged(stage, done.returncode, time.monotonic() - started)
 
 
-def main() -> int:
+def main():
     parser = Parser(
         "python -m tools.aarch64", description="Run the theory on an emulated ARM processor."
     )

@@ -10,14 +10,11 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route
 
 from tools.policy import POLICY
 
@@ -52,21 +49,21 @@ RAW_TEX = re.compile(r".{0,30}(?:\$|\\\(|\\\[|\\begin\{).{0,30}")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def __init__(self, *given, policy: str | None, **named) -> None:
+    def __init__(self, *given, policy, **named):
         self.policy = policy
         super().__init__(*given, **named)
 
-    def end_headers(self) -> None:
+    def end_headers(self):
         if self.policy:
             self.send_header("Content-Security-Policy", self.policy)
         super().end_headers()
 
-    def log_message(self, *_) -> None:
+    def log_message(self, *_):
         """Say nothing: a failed request is reported by the page that made it."""
 
 
 @contextmanager
-def served(folder: Path, policy: str | None = POLICY) -> Iterator[str]:
+def served(folder, policy=POLICY):
     """Serve a folder on this machine only, under a policy, and give its address.
 
     A browser tells whatever it refuses by the policy as an error on the console.
@@ -82,7 +79,7 @@ def served(folder: Path, policy: str | None = POLICY) -> Iterator[str]:
             thread.join()
 
 
-def launch(playwright: Playwright) -> Browser:
+def launch(playwright):
     """Start the Chromium that the system has, or the one that $CHROMIUM names."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if not found:
@@ -90,14 +87,7 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=found, args=list(FLAGS))
 
 
-def in_theme(
-    browser: Browser,
-    theme: str | None,
-    width: int = WIDE,
-    *,
-    motion: bool = False,
-    has_touch: bool = False,
-) -> BrowserContext:
+def in_theme(browser, theme, width=WIDE, *, motion=False, has_touch=False):
     """A fresh browser profile that has chosen the light or the dark theme, or None of them yet.
 
     It asks pages for little motion, unless told otherwise.
@@ -116,14 +106,14 @@ def in_theme(
     return context
 
 
-def visit(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
+def visit(context, url):
     """Open a page with the rest of the network cut off; say what it asked for in vain.
 
     The list goes on growing while the page is open.
     """
     page, problems = context.new_page(), []
 
-    def guard(route: Route) -> None:
+    def guard(route):
         if urlsplit(route.request.url).hostname == HOST:
             route.fallback()  # to the context's handlers, if it has any
         else:
@@ -147,7 +137,7 @@ def visit(context: BrowserContext, url: str) -> tuple[Page, list[str]]:
     return page, problems
 
 
-def weight(page: Page) -> int:
+def weight(page):
     """How many bytes a page and all that it asked for have, without what a server packs."""
     return page.evaluate(
         """() => ['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))
@@ -155,13 +145,13 @@ def weight(page: Page) -> int:
     )
 
 
-def shift(page: Page) -> float:
+def shift(page):
     """How much the content moved by itself so far: the sum of all moves."""
     page.evaluate(NEXT_FRAME)
     return page.evaluate("auditShifts.reduce((sum, one) => sum + one.value, 0)")
 
 
-def stillness(page: Page) -> list[str]:
+def stillness(page):
     """The content does not move while the page loads: formulas and images have their room."""
     moved = shift(page)
     if moved <= SHIFT_LIMIT:
@@ -173,7 +163,7 @@ def stillness(page: Page) -> list[str]:
     return [f"moves by {moved:.3f} while it loads, at most {SHIFT_LIMIT} allowed: {what}"]
 
 
-def formulas(page: Page) -> list[str]:
+def formulas(page):
     """Every formula is rendered, and none is left as raw TeX."""
     problems = []
     count = page.locator("body").evaluate(
@@ -213,7 +203,7 @@ CUT = """() => [...document.querySelectorAll('main mjx-container')].filter(one =
 }).map(one => one.querySelector('annotation').textContent)"""
 
 
-def furniture(page: Page) -> list[str]:
+def furniture(page):
     """At every width one header, one way to search, no sideways scrolling, no formula cut."""
     problems = []
     for width in (NARROW, WIDE):
@@ -238,7 +228,7 @@ def furniture(page: Page) -> list[str]:
 
 
 @contextmanager
-def without_formulas(page: Page) -> Iterator[None]:
+def without_formulas(page):
     """Leave of each formula a box of its size and its name, for a while.
 
     Nine elements in ten of a page with many formulas are inside them.
@@ -268,9 +258,7 @@ def without_formulas(page: Page) -> Iterator[None]:
         page.evaluate("() => auditFormulas.forEach(restore => restore())")
 
 
-def accessibility(
-    page: Page, *, colours_only: bool = False, inside_formulas: bool = False
-) -> list[str]:
+def accessibility(page, *, colours_only=False, inside_formulas=False):
     """No violation that axe-core calls serious or critical.
 
     The rules for all but contrast say the same in both themes. What is inside formulas is made by
@@ -290,12 +278,12 @@ def accessibility(
     ]
 
 
-def _anchors(soup: BeautifulSoup) -> set[str]:
+def _anchors(soup):
     named = {tag["id"] for tag in soup.find_all(id=True)}
     return named | {tag["name"] for tag in soup.find_all("a", attrs={"name": True})}
 
 
-def links(html: Path) -> list[str]:
+def links(html):
     """Every link, image, script and style of a folder of pages leads somewhere in the folder.
 
     Links to other sites are left alone; images, scripts and styles from other sites are not

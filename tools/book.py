@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
@@ -52,7 +51,7 @@ class BuildFailed(Exception):
     """Sphinx found an error or a warning, or a notebook holds what the site may not show."""
 
 
-def source_files(root: Path = ROOT) -> list[Path]:
+def source_files(root=ROOT):
     """Every file that is staged."""
     files = [root / name for name in SOURCES[:2]]
     for name in SOURCES[2:]:
@@ -60,7 +59,7 @@ def source_files(root: Path = ROOT) -> list[Path]:
     return sorted(path for path in files if not CACHES & set(path.relative_to(root).parts))
 
 
-def fingerprint(root: Path = ROOT) -> str:
+def fingerprint(root=ROOT):
     """A hash of the names and contents of all that the site is made from.
 
     The package counts: its docstrings are the reference, its claims are counted.
@@ -73,7 +72,7 @@ def fingerprint(root: Path = ROOT) -> str:
     return digest.hexdigest()
 
 
-def build_of(root: Path = ROOT) -> dict | None:
+def build_of(root=ROOT):
     """What `_build/site.json` says of the site, or None where there is no site."""
     stamp = root / "_build" / "site.json"
     if not (root / "_build" / "html" / "index.html").is_file() or not stamp.is_file():
@@ -81,14 +80,14 @@ def build_of(root: Path = ROOT) -> dict | None:
     return json.loads(stamp.read_text(encoding="utf-8"))
 
 
-def clear(build: Path) -> None:
+def clear(build):
     """Remove the last site and everything that it was made in."""
     (build / "site.json").unlink(missing_ok=True)
     for name in ("html", "source", "stage"):
         shutil.rmtree(build / name, ignore_errors=True)
 
 
-def stage(root: Path, source: Path) -> None:
+def stage(root, source):
     """Copy the sources, with the outputs that are committed."""
     for path in source_files(root):
         target = source / path.relative_to(root)
@@ -96,7 +95,7 @@ def stage(root: Path, source: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def build(source: Path, stage_dir: Path) -> Path:
+def build(source, stage_dir):
     """Run Sphinx strictly over the staged sources and return the folder of pages."""
     command = [
         sys.executable,
@@ -123,7 +122,7 @@ def build(source: Path, stage_dir: Path) -> Path:
     return html
 
 
-def take_ledger_rows(source: Path) -> list[dict] | None:
+def take_ledger_rows(source):
     """Take, off the staged ledger, the rows that its output holds for machines.
 
     Sphinx does not know what to do with them. None if there is no ledger.
@@ -141,7 +140,7 @@ def take_ledger_rows(source: Path) -> list[dict] | None:
     raise BuildFailed("notebooks/ledger.ipynb holds no rows for ledger.json: run it")
 
 
-def published(rows: list[dict], made_from: dict, schema: dict) -> dict:
+def published(rows, made_from, schema):
     """The ledger as the site publishes it: version, what it was made from, rows.
 
     Raises
@@ -161,7 +160,7 @@ def published(rows: list[dict], made_from: dict, schema: dict) -> dict:
     return ledger
 
 
-def ledger_files(source: Path, root: Path) -> dict[str, str]:
+def ledger_files(source, root):
     """The ledger for machines, its schema, and what its page reads of it, by name.
 
     None of them if there is no ledger.
@@ -182,7 +181,7 @@ def ledger_files(source: Path, root: Path) -> dict[str, str]:
     return {"ledger.json": text, LEDGER_SCHEMA: schema, LEDGER_ROWS: script}
 
 
-def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
+def make_site(root, *, execute, jobs):
     """Stage, run the notebooks if asked, build, and only then put the site in its place."""
     started = time.perf_counter()
     out = root / "_build"
@@ -212,7 +211,7 @@ def make_site(root: Path, *, execute: bool, jobs: int) -> Path:
     return html
 
 
-def main() -> int:
+def main():
     parser = Parser("python -m tools.book", description="Build the static site into _build/html.")
     parser.add_argument("what", choices=("book", "site"), help="run the notebooks first, or not")
     parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)

@@ -33,7 +33,7 @@ if not os.path.isfile("../pyproject.toml"):
 sys.path.insert(0, os.path.abspath(".."))"""
 
 
-def repository(root: Path = ROOT) -> tuple[str, str]:
+def repository(root=ROOT):
     """The address that `_config.yml` names, which may be empty, and the branch."""
     try:
         named = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))["repository"]
@@ -47,7 +47,7 @@ def repository(root: Path = ROOT) -> tuple[str, str]:
     return url, branch
 
 
-def with_setup(notebook, url: str, branch: str):
+def with_setup(notebook, url, branch):
     """Put the note and the cell, in place, before the first code cell."""
     first = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
     notebook.cells[first:first] = [
@@ -57,7 +57,7 @@ def with_setup(notebook, url: str, branch: str):
     return notebook
 
 
-def make_copies(root: Path = ROOT) -> Path | None:
+def make_copies(root=ROOT):
     """Write all copies or none; the folder, or None if there is no repository to fetch."""
     copies = root / "_build" / "colab"
     shutil.rmtree(copies, ignore_errors=True)
@@ -74,7 +74,7 @@ def make_copies(root: Path = ROOT) -> Path | None:
     return copies
 
 
-def main() -> int:
+def main():
     Parser("python -m tools.colab", description="Copy the notebooks for Colab.").parse_args()
     try:
         copies = make_copies(ROOT)

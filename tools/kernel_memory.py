@@ -14,7 +14,7 @@ from tools.notebooks import MEMORY_LIMIT, find_fonts
 TOLD = pytest.StashKey[bool]()
 
 
-def pytest_addoption(parser) -> None:
+def pytest_addoption(parser):
     parser.addoption(
         "--kernel-memory",
         type=float,
@@ -24,11 +24,11 @@ def pytest_addoption(parser) -> None:
     )
 
 
-def pytest_configure(config) -> None:
+def pytest_configure(config):
     find_fonts()
 
 
-def peak_mb(pid: int) -> float:
+def peak_mb(pid):
     """The most memory that a process has held so far, in MB, as far as the system tells."""
     status = Path(f"/proc/{pid}/status")
     if status.is_file():

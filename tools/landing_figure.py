@@ -1,7 +1,6 @@
 """Figures out of the notebooks' outputs: the README's, and the stills of live pictures."""
 
 import base64
-from pathlib import Path
 
 from tools.notebooks import ROOT, read
 
@@ -10,7 +9,7 @@ FIGURE = "fig-two-orders"
 TARGET = ROOT / "book" / "_static" / "two-orders.png"
 
 
-def figure_with_text(path: Path, name: str) -> tuple[bytes, str]:
+def figure_with_text(path, name):
     """The PNG of the cell whose figure has this name, and its alt text.
 
     Raises

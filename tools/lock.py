@@ -68,14 +68,14 @@ class Entry:
     hashes: tuple[str, ...]  # SHA-256, in hexadecimal digits
 
     @property
-    def pin(self) -> str:
+    def pin(self):
         return f"{self.name}=={self.version}" + (f" ; {self.marker}" if self.marker else "")
 
-    def __str__(self) -> str:
+    def __str__(self):
         return " \\\n".join([self.pin, *(f"    --hash=sha256:{digest}" for digest in self.hashes)])
 
 
-def parse(text: str) -> list[Entry]:
+def parse(text):
     """The entries of a file of requirements; a ValueError names a line that is part of none."""
     body = re.sub(r"^(#|--(require-hashes|only-binary)\b).*\n|^\n", "", text, flags=re.MULTILINE)
     found, end = [], 0
@@ -90,16 +90,16 @@ def parse(text: str) -> list[Entry]:
     return found
 
 
-def locked(name: str) -> list[Entry]:
+def locked(name):
     """The entries of `lock/NAME.txt`."""
     return parse((LOCK / f"{name}.txt").read_text(encoding="utf-8"))
 
 
-def written(name: str, entries: list[Entry]) -> str:
+def written(name, entries):
     return HEAD.format(title=TITLES[name]) + "".join(f"{entry}\n" for entry in entries)
 
 
-def requirements(*extras: str) -> list[str]:
+def requirements(*extras):
     """What `pyproject.toml` asks for: to build the package, to import it, and with some extras."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = [*settings["build-system"]["requires"], *settings["project"]["dependencies"]]
@@ -108,7 +108,7 @@ def requirements(*extras: str) -> list[str]:
     return [line for line in listed if not line.startswith("jepabook[")]
 
 
-def solve(uv: str, wanted: list[str], preferred: list[Entry], scratch: Path, *, without=()):
+def solve(uv, wanted, preferred, scratch, *, without=()):
     """The entries that fulfil requirements on every platform, in the versions preferred."""
     lines = {"wanted": wanted, "without": without, "solved": [entry.pin for entry in preferred]}
     files = {name: scratch / f"{name}.txt" for name in lines}
@@ -121,7 +121,7 @@ def solve(uv: str, wanted: list[str], preferred: list[Entry], scratch: Path, *, 
     return parse(files["solved"].read_text(encoding="utf-8"))
 
 
-def cpu_build(torch: Entry) -> Entry:
+def cpu_build(torch):
     try:
         hashes = TORCH_CPU[torch.version]
     except KeyError:
@@ -129,7 +129,7 @@ def cpu_build(torch: Entry) -> Entry:
     return replace(torch, version=f"{torch.version}+cpu", hashes=hashes)
 
 
-def solve_all(uv: str, upgrade: bool, scratch: Path) -> dict[str, list[Entry]]:
+def solve_all(uv, upgrade, scratch):
     """The entries of each file of `lock/`."""
     known = [] if upgrade else [*locked("all"), *locked("torch")]
     solved = solve(uv, requirements(), known, scratch)
@@ -145,7 +145,7 @@ def solve_all(uv: str, upgrade: bool, scratch: Path) -> dict[str, list[Entry]]:
     }
 
 
-def check_wheels(uv: str, file: Path) -> None:
+def check_wheels(uv, file):
     """Refuse what a supported Python or platform finds no wheel of that has one of the hashes."""
     for python in PYTHONS:
         for platform in PLATFORMS:
@@ -156,7 +156,7 @@ def check_wheels(uv: str, file: Path) -> None:
             subprocess.run(command, env=env, check=True)
 
 
-def main() -> int:
+def main():
     parser = Parser("python -m tools.lock", description="Write lock/ from pyproject.toml.")
     parser.add_argument("--uv", default="uv", help="the command uv")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")

@@ -15,12 +15,12 @@ FOLDER = Path("_build") / "measured"
 NOTEBOOKS = "notebooks"
 
 
-def today() -> str:
+def today():
     """The date (UTC) as year-month-day."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def write_whole(path: Path, facts: dict) -> None:
+def write_whole(path, facts):
     """Write facts as JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
@@ -34,12 +34,12 @@ def write_whole(path: Path, facts: dict) -> None:
         raise
 
 
-def read(path: Path) -> dict:
+def read(path):
     """What `write_whole` wrote, or nothing where there is no file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def code_digest(path: Path) -> str:
+def code_digest(path):
     """A short name for what the code cells of a notebook say, whatever their outputs are."""
     import nbformat  # here, so that the rest needs the standard library only
 
@@ -48,12 +48,12 @@ def code_digest(path: Path) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
 
-def note(root: Path, name: str, facts: dict) -> None:
+def note(root, name, facts):
     """Keep what one command measured, with the date."""
     write_whole(root / FOLDER / f"{name}.json", facts | {"date": today()})
 
 
-def note_runs(root: Path, runs: list, jobs: int) -> None:
+def note_runs(root, runs, jobs):
     """Keep time and memory of notebooks beside those of notebooks that were run before."""
     path = root / FOLDER / f"{NOTEBOOKS}.json"
     known = read(path)

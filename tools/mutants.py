@@ -10,7 +10,6 @@ import sys
 import time
 import tomllib
 from multiprocessing import Pool
-from pathlib import Path
 
 from jepabook import claims
 from jepabook._support.command import Parser
@@ -21,12 +20,12 @@ from tools.surroundings import ROOT
 LIST = ROOT / "tests" / "claims" / "equivalent.toml"
 
 
-def excused(path: Path = LIST) -> dict[str, dict[str, str]]:
+def excused(path=LIST):
     """The variants that say the same, or less: {claim: {variant: reason}}."""
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def tried(id: str) -> tuple[str, int, list[str], float]:
+def tried(id):
     """A claim, how many variants it has, the names of those that its check lets pass, seconds."""
     started = time.perf_counter()
     claim, variants = claims.book()[id], _variants()[id]
@@ -34,16 +33,16 @@ def tried(id: str) -> tuple[str, int, list[str], float]:
     return id, len(variants), passed, time.perf_counter() - started
 
 
-_made: dict[str, list[mutants.Variant]] = {}
+_made = {}
 
 
-def _variants() -> dict[str, list[mutants.Variant]]:
+def _variants():
     if not _made:  # once a process
         _made.update(mutants.of_book(claims.book()))
     return _made
 
 
-def main() -> int:
+def main():
     parser = Parser("python -m tools.mutants", description=__doc__.partition("\n")[0])
     parser.add_argument("ids", nargs="*", help="only these claims, e.g. eq:46 lemma:B.1")
     parser.add_argument("--jobs", type=surroundings.jobs, default=os.cpu_count() or 1)

@@ -56,14 +56,14 @@ class Run:
     failure: str = ""
 
 
-def toc_entries(root: Path = ROOT) -> list[str]:
+def toc_entries(root=ROOT):
     """The pages that `_toc.yml` lists, in reading order, without their file endings."""
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     return [toc["root"], *chapters]
 
 
-def in_toc(root: Path = ROOT) -> list[Path]:
+def in_toc(root=ROOT):
     """The notebooks among them."""
     paths = [root / f"{page}.ipynb" for page in toc_entries(root) if page.startswith("notebooks/")]
     missing = [path.name for path in paths if not path.is_file()]
@@ -72,19 +72,19 @@ def in_toc(root: Path = ROOT) -> list[Path]:
     return paths
 
 
-def read(path: Path) -> nbformat.NotebookNode:
+def read(path):
     """One notebook, as nbformat 4."""
     return nbformat.read(path, as_version=4)
 
 
-def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+def write(notebook, path):
     """Write a notebook; a file that would not change is left alone."""
     text = nbformat.writes(notebook) + "\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def strip_volatile(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def strip_volatile(notebook):
     """Drop, in place, all that one run leaves behind and the next would change."""
     notebook.metadata = nbformat.from_dict(
         {"kernelspec": KERNELSPEC, "language_info": LANGUAGE_INFO}
@@ -95,7 +95,7 @@ def strip_volatile(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def forget_outputs(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def forget_outputs(notebook):
     """Clear, in place, every output and execution count."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -103,12 +103,12 @@ def forget_outputs(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def _has_image(cell: nbformat.NotebookNode) -> bool:
+def _has_image(cell):
     kinds = {kind for output in cell.get("outputs", ()) for kind in output.get("data", {})}
     return any(kind.startswith("image/") for kind in kinds)
 
 
-def lost_figures(name: str, before: nbformat.NotebookNode, after: nbformat.NotebookNode) -> str:
+def lost_figures(name, before, after):
     """What a run drew less than is promised, in one sentence; nothing if all is there.
 
     A cell whose metadata has a caption promises an image, and so does a notebook that had one.
@@ -124,7 +124,7 @@ def lost_figures(name: str, before: nbformat.NotebookNode, after: nbformat.Noteb
     return ""
 
 
-async def _watch_memory(pid: int, peak: list[float]) -> None:
+async def _watch_memory(pid, peak):
     """Keep in `peak[0]` the most memory, in MB, that a kernel and its children held together."""
     with suppress(psutil.Error):
         kernel = psutil.Process(pid)
@@ -138,7 +138,7 @@ async def _watch_memory(pid: int, peak: list[float]) -> None:
             await asyncio.sleep(POLL)
 
 
-def _describe(name: str, index: int, error: Exception, counts: int) -> str:
+def _describe(name, index, error, counts):
     """One paragraph that names the notebook, the cell and the error, then the traceback."""
     where = f"{name}, cell {index} (code cell [{counts}])"
     if isinstance(error, CellExecutionError):
@@ -149,7 +149,7 @@ def _describe(name: str, index: int, error: Exception, counts: int) -> str:
     return f"{where}: the kernel died ({error})"
 
 
-async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
+async def _run(path, cwd, env):
     """Run one notebook from scratch in a kernel of its own."""
     before = read(path)
     notebook = forget_outputs(copy.deepcopy(before))
@@ -188,12 +188,12 @@ async def _run(path: Path, cwd: Path, env: dict[str, str]) -> Run:
     return Run(path, seconds, peak[0], None if failure else strip_volatile(notebook), failure)
 
 
-async def _run_many(paths: list[Path], jobs: int) -> list[Run]:
+async def _run_many(paths, jobs):
     gate = asyncio.Semaphore(jobs)
     width = max(len(path.name) for path in paths)
     env = surroundings.clean(os.environ)
 
-    async def one(path: Path) -> Run:
+    async def one(path):
         async with gate:
             run = await _run(path, path.parent, env)
         verdict = "FAILED" if run.failure else "ok"
@@ -206,7 +206,7 @@ async def _run_many(paths: list[Path], jobs: int) -> list[Run]:
     return await asyncio.gather(*map(one, paths))
 
 
-def find_fonts() -> None:
+def find_fonts():
     """Have matplotlib look for fonts now: where that takes it long, a kernel's output says so."""
     if not any(Path(surroundings.OWN["MPLCONFIGDIR"]).glob("fontlist-*.json")):
         command = [sys.executable, "-c", "import matplotlib.font_manager"]
@@ -214,7 +214,7 @@ def find_fonts() -> None:
         subprocess.run(command, env=env, check=True, stderr=subprocess.DEVNULL)
 
 
-def refuse_active(notebooks: dict[Path, nbformat.NotebookNode]) -> None:
+def refuse_active(notebooks):
     """Stop where a notebook holds what may act in a page.
 
     Raises
@@ -234,7 +234,7 @@ def refuse_active(notebooks: dict[Path, nbformat.NotebookNode]) -> None:
         raise NotebookFailed("\n".join(found))
 
 
-def run_all(paths: list[Path], jobs: int) -> list[Run]:
+def run_all(paths, jobs):
     """Run notebooks, `jobs` at a time, a progress line each; raise `NotebookFailed` if any failed.
 
     The kernels work in the notebooks' own folder, as they do in JupyterLab. Nothing is written.
@@ -243,7 +243,7 @@ def run_all(paths: list[Path], jobs: int) -> list[Run]:
     print(f"running {len(paths)} notebooks, {jobs} at a time: name, time, peak memory", flush=True)
     begun = []
 
-    async def all_of_them() -> list[Run]:
+    async def all_of_them():
         begun[:] = [(asyncio.get_running_loop(), asyncio.current_task())]
         return await _run_many(paths, jobs)
 
@@ -262,7 +262,7 @@ def run_all(paths: list[Path], jobs: int) -> list[Run]:
     return runs
 
 
-def main() -> int:
+def main():
     parser = Parser(
         "python -m tools.notebooks", description="Run notebooks in place, from scratch."
     )

@@ -8,7 +8,6 @@ would never be whole. `notebook` goes through a notebook; `html` and `markdown` 
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from html.parser import HTMLParser
@@ -16,10 +15,8 @@ from html.parser import HTMLParser
 import yaml
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.token import Token
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
-from nbformat import NotebookNode
 
 from jepabook.claims import pages
 from tools.policy import LINK_SCHEMES, scheme
@@ -52,11 +49,11 @@ DIRECTIVE = re.compile(r"\{([^}]*)\}\s*(.*)", flags=re.DOTALL)
 class _Html(HTMLParser):
     """Collects what is not on the lists, and all that browsers might read in another way."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(convert_charrefs=False)
-        self.found: list[str] = []
+        self.found = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         raw = self.get_starttag_text()
         plain = "".join(
             f' {name}="{value}"' if value is not None else f" {name}" for name, value in attrs
@@ -72,21 +69,21 @@ class _Html(HTMLParser):
         elif not all(_allowed(tag, name, value or "") for name, value in attrs):
             self.found.append(raw)
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag):
         if tag not in ELEMENTS:
             self.found.append(f"</{tag}>")
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         if "<" in data:
             self.found.append(data[data.index("<") :])
 
-    def _refuse(self, data: str) -> None:
+    def _refuse(self, data):
         self.found.append(f"<!{data}")
 
     handle_comment = handle_decl = handle_pi = unknown_decl = _refuse
 
 
-def _allowed(tag: str, name: str, value: str) -> bool:
+def _allowed(tag, name, value):
     if name == "href":
         return tag == "a" and scheme(value) in LINK_SCHEMES
     if name == "src":
@@ -95,7 +92,7 @@ def _allowed(tag: str, name: str, value: str) -> bool:
     return name in ATTRIBUTES
 
 
-def html(text: str) -> list[str]:
+def html(text):
     """The parts of a piece of HTML that are not known to be passive."""
     reader = _Html()
     reader.feed(text)
@@ -103,13 +100,13 @@ def html(text: str) -> list[str]:
     return reader.found
 
 
-def tex(text: str) -> list[str]:
+def tex(text):
     """The commands in a formula that are not known to be passive."""
     return TEX.findall(text)
 
 
 @cache
-def _parsers() -> tuple[MarkdownIt, MarkdownIt]:
+def _parsers():
     """Markdown as Jupyter reads it, and as the book does: in one a formula may hide a tag."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     extensions = set(config["parse"]["myst_enable_extensions"])
@@ -120,13 +117,13 @@ def _parsers() -> tuple[MarkdownIt, MarkdownIt]:
     return jupyter, myst
 
 
-def _walk(tokens: list[Token]) -> Iterator[Token]:
+def _walk(tokens):
     for token in tokens:
         yield token
         yield from _walk(token.children or [])
 
 
-def _of_token(token: Token) -> list[str]:
+def _of_token(token):
     """What in one part of Markdown is not known to be passive."""
     kind, content = token.type, token.content
     if kind in ("html_block", "html_inline"):
@@ -142,7 +139,7 @@ def _of_token(token: Token) -> list[str]:
     return [f"{name}={value}" for name, value in given.items() if not _allowed(tag, name, value)]
 
 
-def _directive(info: str, content: str) -> list[str]:
+def _directive(info, content):
     """What is in a fence, if it is not only shown."""
     match = DIRECTIVE.fullmatch(info)
     if not match or match[1] in LITERAL:
@@ -159,13 +156,13 @@ def _directive(info: str, content: str) -> list[str]:
     return markdown(argument) + markdown(content)
 
 
-def markdown(text: str) -> list[str]:
+def markdown(text):
     """The parts of a piece of Markdown that are not known to be passive."""
     tokens = (token for parser in _parsers() for token in _walk(parser.parse(text)))
     return list(dict.fromkeys(part for token in tokens for part in _of_token(token)))
 
 
-def _picture(kind: str, data: str) -> bool:
+def _picture(kind, data):
     """Whether data, in base 64, begin as a picture of that type does."""
     try:
         return b64decode(data, validate=False).startswith(SIGNATURES[kind])
@@ -173,7 +170,7 @@ def _picture(kind: str, data: str) -> bool:
         return False
 
 
-def bundle(data: dict) -> list[str]:
+def bundle(data):
     """What in an output, by MIME type, or in an attachment is not known to be passive."""
     read = {"text/html": html, "text/latex": tex, "text/markdown": markdown}
     found = []
@@ -185,7 +182,7 @@ def bundle(data: dict) -> list[str]:
     return found
 
 
-def notebook(one: NotebookNode) -> list[str]:
+def notebook(one):
     """What a notebook holds, apart from its code, that is not known to be passive.
 
     A sentence for each cell and part; an empty list if all is well.

@@ -10,7 +10,6 @@ import html as htmllib
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
@@ -18,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 from bs4 import BeautifulSoup, Tag
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import sync_playwright
 from pypdf import PdfReader
 
 from jepabook import __version__
@@ -103,7 +102,7 @@ class Chapter:
     article: Tag
 
 
-def _heading(tag: Tag) -> str:
+def _heading(tag):
     """The inside of a heading without its names; formulas stay TeX, which the contents set, too."""
     inside = copy.copy(tag)
     for named in inside.find_all(id=True):
@@ -111,7 +110,7 @@ def _heading(tag: Tag) -> str:
     return " ".join(inside.decode_contents().split())
 
 
-def chapter(html: Path, entry: str, names: dict[str, str]) -> Chapter:
+def chapter(html, entry, names):
     """Read a page, with ids and links as they are in the book.
 
     Parameters
@@ -131,7 +130,7 @@ def chapter(html: Path, entry: str, names: dict[str, str]) -> Chapter:
         tag.decompose()
     folder = PurePosixPath(entry).parent
 
-    def target(address: str) -> tuple[str, str]:
+    def target(address):
         """Where a relative address leads: a path in the site, and the anchor there."""
         parts = urlsplit(address)
         path = normpath(str(folder / unquote(parts.path))) if parts.path else f"{entry}.html"
@@ -163,7 +162,7 @@ def chapter(html: Path, entry: str, names: dict[str, str]) -> Chapter:
     return Chapter(name, _heading(article.find("h1")), sections, article)
 
 
-def _take_names(heading: Tag) -> None:
+def _take_names(heading):
     """Give a heading the names of its section.
 
     A section may begin at the foot of a page and its heading, which is kept with what follows, on
@@ -177,12 +176,12 @@ def _take_names(heading: Tag) -> None:
         del section["id"]
 
 
-def _line(anchor: str, text: str) -> str:
+def _line(anchor, text):
     page = f'<span class="page" data-anchor="{htmllib.escape(anchor)}"></span>'
     return f'<div class="line"><a href="#{htmllib.escape(anchor)}">{text}</a>{page}</div>'
 
 
-def contents(parts: Sequence[tuple[str, Sequence[Chapter]]]) -> str:
+def contents(parts):
     """The contents, with room for the page numbers."""
     told = []
     for caption, chapters in parts:
@@ -196,7 +195,7 @@ def contents(parts: Sequence[tuple[str, Sequence[Chapter]]]) -> str:
     return "\n".join(told)
 
 
-def cover(title: str, about: str, below: Sequence[str]) -> str:
+def cover(title, about, below):
     """The first page."""
     lines = "".join(f"<div>{htmllib.escape(line)}</div>" for line in below)
     return (
@@ -205,7 +204,7 @@ def cover(title: str, about: str, below: Sequence[str]) -> str:
     )
 
 
-def _head(html: Path, entry: str) -> str:
+def _head(html, entry):
     """The style sheets of the site, that of its formulas among them."""
     soup = BeautifulSoup((html / f"{entry}.html").read_text(encoding="utf-8"), "html.parser")
     base = PurePosixPath(entry).parent
@@ -215,7 +214,7 @@ def _head(html: Path, entry: str) -> str:
     return "\n".join(map(str, kept))
 
 
-def whole(html: Path, toc: dict, title: str, about: str, below: Sequence[str]) -> str:
+def whole(html, toc, title, about, below):
     """The whole book as one HTML page."""
     entries = [("", [toc["root"]])]
     for part in toc["parts"]:
@@ -239,7 +238,7 @@ def whole(html: Path, toc: dict, title: str, about: str, below: Sequence[str]) -
 </main></body></html>"""
 
 
-def _running_head(one: Chapter) -> str:
+def _running_head(one):
     """The style that writes a chapter's title above its pages."""
     title = BeautifulSoup(one.title, "html.parser").get_text()
     quoted = title.replace("\\", "\\\\").replace('"', '\\"')
@@ -248,7 +247,7 @@ def _running_head(one: Chapter) -> str:
     return f'@page p-{one.name} {{ {box} }}\n[id="{one.name}"] {{ page: p-{one.name}; }}'
 
 
-def numbers(reader: PdfReader) -> dict[str, int]:
+def numbers(reader):
     """On which page, from 1, each target of a link inside a PDF lies."""
     return {
         name.removeprefix("/"): reader.get_destination_page_number(place) + 1
@@ -256,7 +255,7 @@ def numbers(reader: PdfReader) -> dict[str, int]:
     }
 
 
-def typeset(browser: Browser, address: str, book: str) -> Page:
+def typeset(browser, address, book):
     """Open the book as it will be printed, with what is too wide shrunk.
 
     Raises
@@ -285,7 +284,7 @@ def typeset(browser: Browser, address: str, book: str) -> Page:
     return page
 
 
-def print_book(browser: Browser, address: str, book: str, out: Path) -> int:
+def print_book(browser, address, book, out):
     """Print until the contents say where everything is; give the number of pages.
 
     Parameters
@@ -300,7 +299,7 @@ def print_book(browser: Browser, address: str, book: str, out: Path) -> int:
     """
     page = typeset(browser, address, book)
     anchors = page.locator(".contents .page").evaluate_all("all => all.map(a => a.dataset.anchor)")
-    known: dict[str, int] = {}
+    known = {}
     for _ in range(PRINTINGS):
         page.pdf(
             path=out, prefer_css_page_size=True, print_background=True, outline=True, tagged=True
@@ -319,7 +318,7 @@ def print_book(browser: Browser, address: str, book: str, out: Path) -> int:
     raise BuildFailed(f"page numbers still change after {PRINTINGS} printings")
 
 
-def make_pdf(root: Path) -> Path:
+def make_pdf(root):
     """Print the site of the present sources, which is built if it is not there."""
     about = build_of(root)
     if about is None or about["sources"] != fingerprint(root):
@@ -349,7 +348,7 @@ def make_pdf(root: Path) -> Path:
     return out
 
 
-def main() -> int:
+def main():
     try:
         make_pdf(ROOT)
     except (BuildFailed, FileNotFoundError) as error:

@@ -28,7 +28,7 @@ ADDRESSES = ("action", "background", "data", "formaction", "href", "poster", "sr
 LINK_SCHEMES = ("", "http", "https", "mailto")  # of what a reader may follow
 
 
-def scheme(address: str) -> str:
+def scheme(address):
     """The scheme of an address as a browser reads it; empty if it stays in the site.
 
     "?" where browsers skip or turn some of its signs, or cannot read it.
@@ -43,14 +43,14 @@ def scheme(address: str) -> str:
 
 
 class _Page(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
-        self.found: list[str] = []
+        self.found = []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         given = {name: value or "" for name, value in attrs}
 
-        def tell(what: str) -> None:
+        def tell(what):
             self.found.append(f"{what}: {self.get_starttag_text()[:120]}")
 
         if tag == "script" and "src" not in given and given.get("type") not in NOT_RUN:
@@ -71,7 +71,7 @@ class _Page(HTMLParser):
                 tell("an address that the site has no use for")
 
 
-def breaches(html: str) -> list[str]:
+def breaches(html):
     """What in a page would act, or ask another place for something, but for the policy."""
     page = _Page()
     page.feed(html)

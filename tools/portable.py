@@ -15,7 +15,6 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from jepabook._support.command import Parser
@@ -79,7 +78,7 @@ COMBINATIONS = (
 )
 
 
-def told() -> dict:
+def told():
     """What the libraries of this process compute with.
 
     Returns
@@ -105,7 +104,7 @@ def told() -> dict:
     }
 
 
-def answer(environment: Mapping[str, str]) -> dict:
+def answer(environment):
     """What `told` says in a process with these variables, and "mkl", the modes that MKL tells.
 
     Raises
@@ -123,7 +122,7 @@ def answer(environment: Mapping[str, str]) -> dict:
     return json.loads(last) | {"mkl": sorted(set(re.findall(r"\bCNR:(\S+)", "\n".join(rest))))}
 
 
-def variables(combination: Combination, found: Iterable[str]) -> dict[str, str]:
+def variables(combination, found):
     """The environment of a combination where NumPy by itself finds these features."""
     asked = {variable: getattr(combination, name, "") for name, variable in CHOICES.items()}
     if combination.oldest:
@@ -132,7 +131,7 @@ def variables(combination: Combination, found: Iterable[str]) -> dict[str, str]:
     return given | dict.fromkeys(THREADS, str(combination.threads))
 
 
-def lacking(combination: Combination, own: Mapping) -> str:
+def lacking(combination, own):
     """Why a processor whose own `answer` this is cannot compute so, or nothing."""
     needs, machine = combination.needs, own["machine"].lower()
     kind = {"amd64": "x86-64", "x86_64": "x86-64", "arm64": "ARM", "aarch64": "ARM"}.get(machine)
@@ -143,7 +142,7 @@ def lacking(combination: Combination, own: Mapping) -> str:
     return ""
 
 
-def refused(combination: Combination, given: Mapping) -> str:
+def refused(combination, given):
     """What a library computes with that was asked for something else, or nothing."""
     for library in ("openblas", "mkl", "torch"):
         asked, said = getattr(combination, library), given[library]
@@ -157,7 +156,7 @@ def refused(combination: Combination, given: Mapping) -> str:
     return ""
 
 
-def settled(combination: Combination, own: Mapping) -> tuple[dict[str, str], str]:
+def settled(combination, own):
     """The environment of a combination, and why it cannot be had: "" if it is proved to be."""
     environment = variables(combination, own["numpy"])
     try:
@@ -167,7 +166,7 @@ def settled(combination: Combination, own: Mapping) -> tuple[dict[str, str], str
     return environment, why
 
 
-def run_all(combinations: Iterable[Combination], jobs: int) -> list[Outcome]:
+def run_all(combinations, jobs):
     """Both parts under each combination, and an outcome for each that cannot be had."""
     own, chosen, without = answer({}), [], []
     for combination in combinations:
@@ -182,7 +181,7 @@ def run_all(combinations: Iterable[Combination], jobs: int) -> list[Outcome]:
     return [*stages.run_all(chosen), *without]
 
 
-def record(outcomes: Iterable[Outcome]) -> None:
+def record(outcomes):
     """Keep outcomes for the page, with machine, versions, commit and date.
 
     Those of other combinations, and of what was interrupted or not run, stay as they are.
@@ -205,12 +204,12 @@ def record(outcomes: Iterable[Outcome]) -> None:
     measured.write_whole(ROOT / status.PORTABLE, known)
 
 
-def skipped(outcome: Outcome) -> bool:
+def skipped(outcome):
     """Whether a combination could not be had."""
     return outcome.verdict.startswith(SKIPPED)
 
 
-def main() -> int:
+def main():
     parser = Parser(
         "python -m tools.portable", description="Run under other arithmetic, then tell of all."
     )

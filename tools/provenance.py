@@ -3,7 +3,6 @@
 import os
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from jepabook import recorded
 from tools import surroundings
@@ -22,7 +21,7 @@ class Commit:
     changed: bool
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def _git(folder, *words):
     """What git says, or None where there is no git, no repository or no commit."""
     # not of the repository that a hook of git is run for: GIT_DIR and its like are not kept
     env = surroundings.clean(os.environ) | {"GIT_OPTIONAL_LOCKS": "0"}
@@ -41,7 +40,7 @@ def _git(folder: Path, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def commit_of(folder: Path) -> Commit | None:
+def commit_of(folder):
     """The commit of the clone of this book that `folder` lies in; None where it lies in none.
 
     A copy without history has no commit, whatever repository is around it: one of this book, say.
@@ -60,14 +59,14 @@ def commit_of(folder: Path) -> Commit | None:
     return Commit(*told.split(), changed=bool(changes))
 
 
-def versions() -> dict[str, str]:
+def versions():
     """The versions of Python and of the packages that a page names; what is missing is left out."""
     found = recorded.versions(*PACKAGES.values())
     named = {"Python": "python"} | PACKAGES
     return {name: found[package] for name, package in named.items() if package in found}
 
 
-def words(commit: Commit | None, found: dict[str, str]) -> str:
+def words(commit, found):
     """The footer's line: plain text."""
     made = ", ".join(f"{name} {version}" for name, version in found.items() if name != "jepabook")
     parts = [f"jepabook {found['jepabook']}"] if "jepabook" in found else []
@@ -77,7 +76,7 @@ def words(commit: Commit | None, found: dict[str, str]) -> str:
     return " · ".join([*parts, made]) + "."
 
 
-def run_words(entry: dict | None, digest: str) -> str:
+def run_words(entry, digest):
     """What the footer of a notebook's page says of its recorded run time."""
     if not entry:
         return "Run time not measured yet."

@@ -7,9 +7,8 @@ takes 50 ms or more is running and the next frame is drawn.
 
 import statistics
 import sys
-from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from tools import audit, book, measured
 from tools.notebooks import ROOT, toc_entries
@@ -39,7 +38,7 @@ TO_THE_END = f"""async () => {{
 }}"""
 
 
-def visit(browser: Browser, url: str, width: int) -> dict:
+def visit(browser, url, width):
     """One visit: bytes, milliseconds until usable, and how much moved, to the end of the page."""
     with audit.in_theme(browser, "light", width) as context:
         context.add_init_script(WATCH)
@@ -52,7 +51,7 @@ def visit(browser: Browser, url: str, width: int) -> dict:
         return {"bytes": audit.weight(page), "ms": usable, "shift": audit.shift(page)}
 
 
-def measure(browser: Browser, address: str, entries: list[str], times: int = TIMES) -> dict:
+def measure(browser, address, entries, times=TIMES):
     """The worse of the two widths, for each page."""
     visit(browser, f"{address}/{entries[0]}.html", audit.WIDE)  # the browser's own first time
     pages = {}
@@ -69,7 +68,7 @@ def measure(browser: Browser, address: str, entries: list[str], times: int = TIM
     return pages
 
 
-def main(root: Path = ROOT) -> int:
+def main(root=ROOT):
     about = book.build_of(root)
     if about is None or about["sources"] != book.fingerprint(root):
         print("no site of the present sources: run make site first", file=sys.stderr)

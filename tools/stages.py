@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -61,14 +61,14 @@ class Outcome:
 NBVAL = tuple("--dist=loadscope -p tools.kernel_memory --nbval --nbval-current-env".split())
 
 
-def tests(jobs: int, name: str, report: str, *arguments: str, needs: str = "", **environment: str):
+def tests(jobs, name, report, *arguments, needs="", **environment):
     """A stage in which pytest runs."""
     file = ROOT / measured.FOLDER / f"{report}.xml"
     command = (*"-m pytest -c pyproject.toml -n".split(), str(jobs), f"--junitxml={file}")
     return Stage(name, (*command, *arguments), file, needs, environment)
 
 
-def stages(jobs: int, quick: bool = False) -> list[Stage]:
+def stages(jobs, quick=False):
     """All stages; or the quick ones, which make no environment, no site and need no browser."""
     pytest = partial(tests, jobs)
     package = ("--dist=loadscope", "tests", f"--ignore={BROWSER_TESTS}")
@@ -87,7 +87,7 @@ def stages(jobs: int, quick: bool = False) -> list[Stage]:
     ]
 
 
-def test_round(path: Path) -> dict:
+def test_round(path):
     """Counts, seconds and start of the tests in a JUnit file; empty where there is no whole one."""
     counts = ("tests", "failures", "errors", "skipped")
     try:
@@ -98,7 +98,7 @@ def test_round(path: Path) -> dict:
         return {}
 
 
-def judged(stage: Stage, status: int, seconds: float, interrupted: bool = False) -> Outcome:
+def judged(stage, status, seconds, interrupted=False):
     """The outcome of a stage whose program ended with this status; negative: by that signal."""
     if interrupted:
         verdict = INTERRUPTED
@@ -122,7 +122,7 @@ def judged(stage: Stage, status: int, seconds: float, interrupted: bool = False)
     return Outcome(stage.name, verdict, passed, failed or int(verdict != PASSED), skipped, seconds)
 
 
-def run(stage: Stage) -> Outcome:
+def run(stage):
     """Run a stage in `surroundings.clean`. Ctrl-C ends all that the stage started."""
     started = time.monotonic()
     command = [sys.executable, *stage.command]
@@ -140,7 +140,7 @@ def run(stage: Stage) -> Outcome:
     return judged(stage, process.returncode, time.monotonic() - started, interrupted)
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process):
     """Interrupt a program and all that it started; kill it when asked again or after a while."""
     try:
         os.killpg(process.pid, signal.SIGINT)
@@ -153,7 +153,7 @@ def _end(process: subprocess.Popen) -> None:
             process.wait()
 
 
-def run_all(chosen: Sequence[Stage]) -> list[Outcome]:
+def run_all(chosen):
     """Run stages one after the other, whatever fails, but for what cannot go on; none is left out.
 
     After Ctrl-C the rest is not run.
@@ -161,7 +161,7 @@ def run_all(chosen: Sequence[Stage]) -> list[Outcome]:
     for stage in chosen:
         if stage.report:  # of an earlier run
             stage.report.unlink(missing_ok=True)
-    outcomes: dict[str, Outcome] = {}
+    outcomes = {}
     for stage in chosen:
         needed = outcomes.get(stage.needs)
         if any(outcome.verdict == INTERRUPTED for outcome in outcomes.values()):
@@ -175,7 +175,7 @@ def run_all(chosen: Sequence[Stage]) -> list[Outcome]:
     return list(outcomes.values())
 
 
-def duration(seconds: float) -> str:
+def duration(seconds):
     """Seconds in words."""
     if seconds < 120:
         return f"{seconds:.0f} s"
@@ -183,7 +183,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def table(outcomes):
     """One line a stage, and the line for machines."""
     head = ("stage", "passed", "failed", "skipped", "time", "")
     rows = [
@@ -202,24 +202,24 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*lines, "", ", ".join(f"{n} {count}" for count, n in sums.items())])
 
 
-def listen() -> None:
+def listen():
     """Let other signals that end a program interrupt it, as Ctrl-C does."""
 
-    def interrupt(*_) -> None:
+    def interrupt(*_):
         raise KeyboardInterrupt
 
     for other in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, interrupt)
 
 
-def status(outcomes: Sequence[Outcome]) -> int:
+def status(outcomes):
     """The exit status of a program that ran these: 0 if all passed, 130 after Ctrl-C."""
     if any(outcome.verdict == INTERRUPTED for outcome in outcomes):
         return 130
     return int(any(outcome.verdict != PASSED for outcome in outcomes))
 
 
-def main() -> int:
+def main():
     parser = Parser(
         "python -m tools.stages", description="Run the stages of make test, then tell of all."
     )

@@ -42,7 +42,7 @@ NUMBERS = {
 }
 
 
-def device() -> str:
+def device():
     """The machine in words: cores, processor, memory, system."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
@@ -57,7 +57,7 @@ def device() -> str:
     return f"{os.cpu_count()} cores ({name}), {memory:.0f} GB of memory, {platform.system()}"
 
 
-def size_of(html: Path) -> dict:
+def size_of(html):
     """Pages and MB of a built site; empty where there is none."""
     if not (html / "index.html").is_file():
         return {}
@@ -66,7 +66,7 @@ def size_of(html: Path) -> dict:
     return {"pages": pages, "mb": round(sum(path.stat().st_size for path in files) / 1e6, 1)}
 
 
-def tests(folder: Path) -> dict:
+def tests(folder):
     """The three rounds of `make test`, and its time from the first test to the last.
 
     Empty unless all three are there and passed: what is left of a failed run is no measurement.
@@ -79,7 +79,7 @@ def tests(folder: Path) -> dict:
     return {"rounds": rounds, "seconds": round(seconds), "date": start.date().isoformat()}
 
 
-def collect(root: Path = ROOT) -> dict:
+def collect(root=ROOT):
     """All that is measured, with device, versions and commit."""
     folder = root / measured.FOLDER
     commit = provenance.commit_of(root)
@@ -95,16 +95,16 @@ def collect(root: Path = ROOT) -> dict:
     }
 
 
-def _row(*cells: object) -> str:
+def _row(*cells):
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple]) -> list[str]:
+def _table(head, rows):
     numbers = ["--:" if name in NUMBERS else "---" for name in head]
     return [_row(*head), _row(*numbers), *(_row(*row) for row in rows)]
 
 
-def machine(facts: dict, srcdir: Path) -> list[str]:
+def machine(facts, srcdir):
     """One sentence: on what, with which versions, at which commit."""
     if not facts:
         return ["Nothing is measured yet."]
@@ -113,7 +113,7 @@ def machine(facts: dict, srcdir: Path) -> list[str]:
     return [f"Measured on {facts['device']}; {versions}{commit}."]
 
 
-def commands(facts: dict, srcdir: Path) -> list[str]:
+def commands(facts, srcdir):
     """What each command takes."""
     said = {
         "book": "`make book`: run every notebook, build the site",
@@ -130,7 +130,7 @@ def commands(facts: dict, srcdir: Path) -> list[str]:
     return [*_table(("command", "time", "measured"), rows), "", f"Size of the site: {told}."]
 
 
-def notebooks(facts: dict, srcdir: Path) -> list[str]:
+def notebooks(facts, srcdir):
     """Time and memory of each notebook of the staged sources."""
     rows = []
     for path in sorted((srcdir / "notebooks").glob("*.ipynb")):
@@ -145,7 +145,7 @@ def notebooks(facts: dict, srcdir: Path) -> list[str]:
     return _table(("notebook", "time", "peak memory", "measured"), rows)
 
 
-def pages(facts: dict, srcdir: Path) -> list[str]:
+def pages(facts, srcdir):
     """Weight, time until usable and layout shift of each page of the staged sources."""
     record = facts.get("pages") or {}
     if not record:
@@ -165,7 +165,7 @@ def pages(facts: dict, srcdir: Path) -> list[str]:
     ]
 
 
-def test_counts(facts: dict, srcdir: Path) -> list[str]:
+def test_counts(facts, srcdir):
     """How many tests there are."""
     rounds = (facts.get("test") or {}).get("rounds") or {}
     rows = [
@@ -177,7 +177,7 @@ def test_counts(facts: dict, srcdir: Path) -> list[str]:
     return _table(("tests", "number", "skipped", "time"), rows)
 
 
-def _outcomes(what: str, head: str, file: Path, srcdir: Path) -> list[str]:
+def _outcomes(what, head, file, srcdir):
     """What passed elsewhere, from the record of a command that runs it there."""
     record = measured.read(srcdir / file)
     if not record:
@@ -191,17 +191,17 @@ def _outcomes(what: str, head: str, file: Path, srcdir: Path) -> list[str]:
     return [*table, "", " ".join(machines)]
 
 
-def portable(facts: dict, srcdir: Path) -> list[str]:
+def portable(facts, srcdir):
     """What passed under other arithmetic."""
     return _outcomes("Other arithmetic", "under", PORTABLE, srcdir)
 
 
-def aarch64(facts: dict, srcdir: Path) -> list[str]:
+def aarch64(facts, srcdir):
     """What passed on an emulated ARM processor."""
     return _outcomes("ARM", "on ARM", AARCH64, srcdir)
 
 
-def ledger(facts: dict, srcdir: Path) -> list[str]:
+def ledger(facts, srcdir):
     """Claims and mutation checks, counted in the package that the page is built with."""
     from jepabook import claims
 
@@ -222,7 +222,7 @@ PARTS = {
 }
 
 
-def main() -> int:
+def main():
     parser = Parser(
         "python -m tools.status",
         description=f"Collect what make book and make test measured into {FILE.as_posix()}.",

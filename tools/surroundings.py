@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,7 +75,7 @@ OWN = {
 }
 
 
-def clean(environ: Mapping[str, str], desk: bool = False) -> dict[str, str]:
+def clean(environ, desk=False):
     """What of `environ` a program of the book gets, with what all of them get.
 
     Parameters
@@ -97,14 +96,14 @@ def clean(environ: Mapping[str, str], desk: bool = False) -> dict[str, str]:
     return kept | FIXED | ({} if desk else OWN)
 
 
-def jobs(word: str) -> int:
+def jobs(word):
     """How many programs run at a time: what a command line says, JOBS of the Makefile."""
     if not word.isascii() or not word.isdecimal() or not int(word):
         raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {word!r}")
     return int(word)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments):
     desk = arguments[:1] == ["--desk"]
     command = [sys.executable, *arguments[desk:]]
     env = clean(os.environ, desk)

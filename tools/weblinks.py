@@ -24,7 +24,7 @@ REFUSALS = (401, 402, 403, 405, 406, 429)
 AGENT = "Mozilla/5.0 (compatible; jepabook link check)"
 
 
-def collect(html: Path, texts: list[Path]) -> dict[str, list[str]]:
+def collect(html, texts):
     """The addresses in a folder of pages and in plain texts, with the names of their files."""
     found = {}
     for page in sorted(html.rglob("*.html")):
@@ -37,7 +37,7 @@ def collect(html: Path, texts: list[Path]) -> dict[str, list[str]]:
     return {address: sorted(names) for address, names in sorted(found.items())}
 
 
-def ask(address: str, *, tries: int = 3, pause: float = 5.0, timeout: float = 30.0) -> str:
+def ask(address, *, tries=3, pause=5.0, timeout=30.0):
     """`"ok"`, `"open: …"` or `"dead: …"`; only silence and a server's own error are asked again.
 
     Parameters
@@ -69,7 +69,7 @@ def ask(address: str, *, tries: int = 3, pause: float = 5.0, timeout: float = 30
     return f"dead: {said}, {tries} times"
 
 
-def main() -> int:
+def main():
     parser = Parser("python -m tools.weblinks", description="Ask every link that leaves the book.")
     parser.add_argument("--html", type=Path, default=ROOT / "_build" / "html")
     arguments = parser.parse_args()

@@ -21,13 +21,13 @@ RANGE = re.compile(r"(?<=\d\))-(?=\(\d)")
 EXPONENT = re.compile(r"(?<=\de)-(?=\d)")
 
 
-def plain_formula(text: str) -> str:
+def plain_formula(text):
     """Text that reStructuredText leaves as it is, with primes, dashes and numbers in one piece."""
     text = RANGE.sub("\N{EN DASH}", TRANSPOSE.sub("\N{PRIME}", text))
     return EXPONENT.sub("\N{NON-BREAKING HYPHEN}", text).replace("|", r"\|")
 
 
-def plain_formulas(app, what, name, obj, options, lines) -> None:
+def plain_formulas(app, what, name, obj, options, lines):
     """Mend, in place, every formula outside code: literal blocks and doctests are left alone."""
     literal = None  # the indent of the line that a literal block belongs to
     for i, line in enumerate(lines):
@@ -63,7 +63,7 @@ def nearest_name(app, env, node, contnode):
         return plain_code(contnode)
     home = (node.get("py:module") or "").split(".")
 
-    def distance(full: str) -> tuple[int, int, str]:
+    def distance(full):
         parts = full.split(".")
         shared = next(
             (i for i, (a, b) in enumerate(zip(home, parts, strict=False)) if a != b), len(home)
@@ -83,7 +83,7 @@ def nearest_name(app, env, node, contnode):
     return make_refnode(app.builder, docname, entry.docname, entry.node_id, contnode)
 
 
-def setup(app) -> dict:
+def setup(app):
     app.connect("autodoc-process-docstring", plain_formulas, priority=400)
     app.connect("missing-reference", nearest_name)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

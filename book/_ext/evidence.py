@@ -13,7 +13,6 @@ import ast
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -51,12 +50,12 @@ class Part:
     far: bool = False
 
     @property
-    def place(self) -> str:
+    def place(self):
         """Where it stands, in words."""
         return f"{self.module.replace('.', '/')}.py, line {self.line}"
 
     @property
-    def address(self) -> str:
+    def address(self):
         """Where it stands on the site, from the ledger's page."""
         return f"../{STATIC}/source/{self.module}.html#line-{self.line}"
 
@@ -64,13 +63,13 @@ class Part:
 class Module:
     """A file of the package: its text, what it defines, what it imports."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name):
         self.name = name
         path = ROOT.joinpath(*name.split("."))
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         self.lines = path.read_text(encoding="utf-8").splitlines()
-        self.defined: dict[str, ast.stmt] = {}
-        self.imported: dict[str, tuple[str, str]] = {}
+        self.defined = {}
+        self.imported = {}
         for node in ast.parse("\n".join(self.lines)).body:
             if isinstance(node, ast.ImportFrom):
                 for name in node.names:
@@ -83,7 +82,7 @@ class Module:
                         if name:
                             self.defined[name] = node
 
-    def part(self, node: ast.AST, far: bool = False) -> Part:
+    def part(self, node, far=False):
         """The source of a node, less the decorators that make claims."""
         first, end = node.lineno, node.end_lineno
         lines = self.lines[first - 1 : end]
@@ -98,7 +97,7 @@ class Module:
         name = getattr(node, "name", "") or ", ".join(map(ast.unparse, targets))
         return Part(self.name, first, name, textwrap.dedent("\n".join(lines)), far)
 
-    def find(self, name: str, attribute: str | None) -> tuple["Module", ast.stmt] | None:
+    def find(self, name, attribute):
         """Where the ledger defines what is called by a name, or an attribute of a module."""
         if name in self.defined:
             return self, self.defined[name]
@@ -111,20 +110,20 @@ class Module:
 
 
 @cache
-def module(name: str) -> Module:
+def module(name):
     return Module(name)
 
 
-def _is_module(name: str) -> bool:
+def _is_module(name):
     path = ROOT.joinpath(*name.split("."))
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-def _makes_a_claim(node: ast.expr) -> bool:
+def _makes_a_claim(node):
     return isinstance(node, ast.Call) and getattr(node.func, "id", None) == "claim"
 
 
-def _names(node: ast.AST) -> Iterator[tuple[str, str | None]]:
+def _names(node):
     """The names in a piece of code, each with the attribute that is taken of it; in its order."""
     skipped = [one for one in getattr(node, "decorator_list", []) if _makes_a_claim(one)]
     waiting = [node]
@@ -140,10 +139,10 @@ def _names(node: ast.AST) -> Iterator[tuple[str, str | None]]:
 class Reader:
     """Cuts pieces of code, and what they call, from their files: each function once."""
 
-    def __init__(self) -> None:
-        self.told: set[ast.AST] = set()
+    def __init__(self):
+        self.told = set()
 
-    def read(self, starts: Iterable[tuple[Module, ast.AST]]) -> list[Part]:
+    def read(self, starts):
         """The pieces, then the ledger's functions and constants that they lead to."""
         parts = []
         waiting = [(*start, -1 if isinstance(start[1], ast.expr) else 0) for start in starts]
@@ -173,9 +172,7 @@ class Evidence:
     equivalent: list[tuple[mutants.Variant, str]]
 
 
-def gather(
-    claim: ledger.Claim, variants: list[mutants.Variant], listed: dict[str, str]
-) -> Evidence:
+def gather(claim, variants, listed):
     """The evidence of a claim."""
     where, reader = module(claim.statement.__module__), Reader()
     node = where.defined[claim.statement.__name__]
@@ -195,11 +192,11 @@ def gather(
     )
 
 
-def _id(made: ast.Call) -> str | None:
+def _id(made):
     return made.args[0].value if isinstance(made.args[0], ast.Constant) else None
 
 
-def _resolved(where: Module, node: ast.AST) -> tuple[Module, ast.AST]:
+def _resolved(where, node):
     """What a name stands for: the function, or the expression that is assigned to it."""
     while isinstance(node, (ast.Name, ast.Attribute)):
         found = next((found for one in _names(node) if (found := where.find(*one))), None)
@@ -210,14 +207,14 @@ def _resolved(where: Module, node: ast.AST) -> tuple[Module, ast.AST]:
     return where, node
 
 
-def _corrected(where: Module, node: ast.AST) -> tuple[Module, ast.AST]:
+def _corrected(where, node):
     """The corrected statement in what makes an erratum."""
     where, node = _resolved(where, node)
     named = [keyword.value for keyword in node.keywords if keyword.arg == "statement"]
     return _resolved(where, (*node.args, *named)[0])
 
 
-def _all_but(reader: Reader, starts: list[tuple[Module, ast.AST]]) -> list[Part]:
+def _all_but(reader, starts):
     """What pieces of code call, without the pieces."""
     reader.told.update(node for _, node in starts)
     calls = [found for at, node in starts for one in _names(node) if (found := at.find(*one))]
@@ -228,12 +225,12 @@ def _all_but(reader: Reader, starts: list[tuple[Module, ast.AST]]) -> list[Part]
 
 
 @cache
-def coloured(text: str) -> str:
+def coloured(text):
     """Python as HTML, in the classes of the site's style sheet."""
     return highlight(text, LEXER, HtmlFormatter(nowrap=True)).rstrip("\n")
 
 
-def changed(before: str, after: str) -> str:
+def changed(before, after):
     """The second line as HTML, marked where its tokens differ from those of the first."""
     number = re.search(r"(  # \d+)?$", after)[0]  # tells equal ones apart
     one, other = (
@@ -251,17 +248,17 @@ def changed(before: str, after: str) -> str:
     return "{}<mark>{}</mark>{}".format(*parts) + number
 
 
-def _cut(tokens: list[str], *places: int) -> list[list[str]]:
+def _cut(tokens, *places):
     return [tokens[a:b] for a, b in pairwise((0, *places, len(tokens)))]
 
 
-def _block(part: Part, place: bool = True) -> str:
+def _block(part, place=True):
     link = f'<a href="{part.address}">{escape(part.place)}</a>'
     told = f'<p class="ledger-place">{link}</p>' if place else ""
     return f'{told}<div class="highlight"><pre>{coloured(part.text)}</pre></div>'
 
 
-def _called(parts: list[Part]) -> str:
+def _called(parts):
     """What a piece of code calls, folded."""
     if not parts:
         return ""
@@ -271,7 +268,7 @@ def _called(parts: list[Part]) -> str:
     return f"<details><summary>what it calls ({len(parts)})</summary>{near}{far}</details>"
 
 
-def _variants(variants: list[mutants.Variant]) -> str:
+def _variants(variants):
     out = []
     for (function, before), group in groupby(variants, lambda v: (v.function, v.before)):
         lines = "".join(f"<li><code>{changed(before, v.after)}</code></li>" for v in group)
@@ -280,12 +277,12 @@ def _variants(variants: list[mutants.Variant]) -> str:
     return "".join(out)
 
 
-def _section(title: str, html: str, note: str = "") -> str:
+def _section(title, html, note=""):
     note = f"<p>{note}</p>" if note else ""
     return f"<section><h3>{title}</h3>{note}{html}</section>" if html else ""
 
 
-def fragment(id: str, evidence: Evidence) -> str:
+def fragment(id, evidence):
     """The evidence of a claim as HTML."""
     statement, *helpers = evidence.statement
     check, *parts = evidence.check
@@ -326,7 +323,7 @@ def fragment(id: str, evidence: Evidence) -> str:
     )
 
 
-def source_page(name: str) -> str:
+def source_page(name):
     """A page with the source of a module."""
     source = "\n".join(module(name).lines)
     text = highlight(source, LEXER, HtmlFormatter(linespans="line"))
@@ -352,14 +349,14 @@ def source_page(name: str) -> str:
 """
 
 
-def modules() -> list[str]:
+def modules():
     """The modules of the ledger, statements and checks."""
     files = ROOT.joinpath(*PACKAGE.split(".")).rglob("*.py")
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
     return sorted(name.removesuffix(".__init__") for name in names)
 
 
-def link_rows(app, doctree, docname) -> None:
+def link_rows(app, doctree, docname):
     """Put the link to its statement's source into every row of the ledger."""
     if docname != PAGE or app.builder.format != "html":
         return
@@ -377,7 +374,7 @@ def link_rows(app, doctree, docname) -> None:
                 cell[-1].append(nodes.raw("", link, format="html"))
 
 
-def write_evidence(app, exception) -> None:
+def write_evidence(app, exception):
     """Write the script of every row, and the pages with the source."""
     if exception is not None or app.builder.format != "html" or PAGE not in app.env.found_docs:
         return
@@ -395,7 +392,7 @@ def write_evidence(app, exception) -> None:
         (sources / f"{name}.html").write_text(source_page(name), encoding="utf-8")
 
 
-def setup(app) -> dict:
+def setup(app):
     app.connect("doctree-resolved", link_rows)
     app.connect("build-finished", write_evidence)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,7 +12,6 @@ import importlib.util
 import re
 import shutil
 from base64 import b64encode
-from collections.abc import Iterable
 from html import unescape
 from pathlib import Path
 
@@ -73,7 +72,7 @@ class Rejected(ValueError):
 class Typesetter:
     """MathJax, and what it has set so far."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         spec = importlib.util.find_spec("sphinx-mathjax-offline")
         self.mathjax = Path(spec.origin).parent / "static" / "mathjax"
         self._js = dukpy.JSInterpreter()
@@ -82,16 +81,16 @@ class Typesetter:
             self._js.evaljs(f"{path.read_text(encoding='utf-8')}\n;0")
         ours = Path(__file__).with_name("typeset.js")
         self._js.evaljs(f"{ours.read_text(encoding='utf-8')}\n;0")
-        self._known: dict[tuple[str, bool], dict] = {}
+        self._known = {}
 
-    def prepare(self, formulas: Iterable[tuple[str, bool]]) -> None:
+    def prepare(self, formulas):
         """Set formulas at once: a call into the interpreter takes longer than a formula."""
         new = list(dict.fromkeys(one for one in formulas if one not in self._known))
         if new:
             found = self._js.evaljs("dukpy.all.map((one) => typeset(...one))", all=new)
             self._known |= dict(zip(new, found, strict=True))
 
-    def html(self, tex: str, display: bool) -> str:
+    def html(self, tex, display):
         """A formula, with its TeX and whether it stands on a line of its own, as HTML.
 
         Raises
@@ -105,11 +104,11 @@ class Typesetter:
             raise Rejected(f"{found['error']}, in the formula {tex.strip()}")
         return found["html"]
 
-    def sheet(self) -> str:
+    def sheet(self):
         """The style sheet of all formulas that were set so far."""
         return self._js.evaljs("sheet()").replace("MJXZERO,", "MJXLINE, MJXZERO,") + SIZE
 
-    def line_script(self) -> str:
+    def line_script(self):
         """What makes the font of the line before anything is laid out."""
         font = (self.mathjax / FONTS / LINE).read_bytes()
         return LINE_SCRIPT.format(b64encode(font).decode())
@@ -118,10 +117,10 @@ class Typesetter:
 def with_formulas(visit):
     """A visitor of Sphinx for formulas, with the TeX that it writes set as HTML."""
 
-    def inner(self, node: nodes.Element) -> None:
+    def inner(self, node):
         start = len(self.body)
 
-        def set_formula(match: re.Match) -> str:
+        def set_formula(match):
             tex = unescape(next(filter(None, match.groups()), ""))
             try:
                 return self.builder.app.typesetter.html(tex, not match[0].startswith(r"\("))
@@ -139,25 +138,25 @@ def with_formulas(visit):
     return inner
 
 
-def start(app) -> None:
+def start(app):
     """One MathJax a build."""
     if app.builder.format == "html":
         app.typesetter = Typesetter()
         app.add_css_file(SHEET)
 
 
-def prepare_page(app, doctree, docname) -> None:
+def prepare_page(app, doctree, docname):
     """Set the formulas that stand in the lines of a page at once."""
     if hasattr(app, "typesetter"):
         app.typesetter.prepare((node.astext(), False) for node in doctree.findall(nodes.math))
 
 
-def named(link: re.Match) -> str:
+def named(link):
     """A link with the signs of its formula for a name."""
     return f'<a aria-label="{re.sub("<[^>]*>", "", link["name"])}" '
 
 
-def finish_page(app, pagename, templatename, context, doctree) -> None:
+def finish_page(app, pagename, templatename, context, doctree):
     """Have a page with formulas load its fonts first, so that it is drawn once; name its links."""
     if "<mjx-c" in context.get("body", ""):
         context["body"] = NAMELESS.sub(named, context["body"])
@@ -170,7 +169,7 @@ def finish_page(app, pagename, templatename, context, doctree) -> None:
         context["metatags"] = context.get("metatags", "") + loads + script
 
 
-def write_sheet(app, exception) -> None:
+def write_sheet(app, exception):
     """Write the style sheet of the formulas of all pages, the fonts that it names, their script."""
     if exception is None and hasattr(app, "typesetter"):
         static = Path(app.outdir, "_static")
@@ -180,7 +179,7 @@ def write_sheet(app, exception) -> None:
         shutil.copytree(fonts, static / "formulas", dirs_exist_ok=True)
 
 
-def setup(app) -> dict:
+def setup(app):
     app.add_html_math_renderer(
         "typeset",
         (with_formulas(mathjax.html_visit_math), None),

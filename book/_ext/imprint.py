@@ -10,14 +10,14 @@ from pathlib import Path
 from tools import measured, provenance, status
 
 
-def note_build(app) -> None:
+def note_build(app):
     """Ask git and the installed packages once a build."""
     folder = Path(app.srcdir)
     app.imprint_words = provenance.words(provenance.commit_of(folder), provenance.versions())
     app.imprint_runs = measured.read(folder / status.FILE).get("notebooks", {})
 
 
-def add_imprint(app, pagename, templatename, context, doctree) -> None:
+def add_imprint(app, pagename, templatename, context, doctree):
     """Put the imprint under what the theme's footer says already."""
     lines = [app.imprint_words]
     notebook = Path(app.srcdir, f"{pagename}.ipynb")
@@ -29,7 +29,7 @@ def add_imprint(app, pagename, templatename, context, doctree) -> None:
     context["theme_extra_footer"] = f'{before}\n<p class="imprint">{said}</p>'
 
 
-def setup(app) -> dict:
+def setup(app):
     app.connect("builder-inited", note_build)
     app.connect("html-page-context", add_imprint)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -24,7 +24,7 @@ FIRST_WINDOW = 10_000  # characters of HTML before a table that a first window m
 WAIT = '<link rel="expect" href="#first-table-read" blocking="render" />'
 
 
-def size_of(path: Path) -> tuple[int, int]:
+def size_of(path):
     """Width and height of a PNG."""
     size = get_image_size(path)
     if size is None:
@@ -32,10 +32,10 @@ def size_of(path: Path) -> tuple[int, int]:
     return size
 
 
-def mend(html: str, folder: Path) -> str:
+def mend(html, folder):
     """A page without what it does not need, and with the sizes of its images."""
 
-    def with_size(match: re.Match) -> str:
+    def with_size(match):
         width, height = size_of(folder / unquote(match[1]))
         return f'<img width="{width}" height="{height}" '
 
@@ -47,7 +47,7 @@ def mend(html: str, folder: Path) -> str:
     return IMAGE.sub(with_size, ICON_FONT.sub("", ICON_SCRIPT.sub("", html)))
 
 
-def mend_pages(app, exception) -> None:
+def mend_pages(app, exception):
     """Mend every page of a site that was built."""
     if exception is None and app.builder.format == "html":
         for path in Path(app.outdir).rglob("*.html"):
@@ -56,6 +56,6 @@ def mend_pages(app, exception) -> None:
                 path.write_text(mend(text, path.parent), encoding="utf-8")
 
 
-def setup(app) -> dict:
+def setup(app):
     app.connect("build-finished", mend_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -34,7 +34,7 @@ STILLS = "live/stills"
 NOTEBOOKS = "notebooks"
 
 
-def to_static(docname: str) -> str:
+def to_static(docname):
     """The way from a page to the folder of static files."""
     return "../" * docname.count("/") + "_static"
 
@@ -46,7 +46,7 @@ class Live(SphinxDirective):
     option_spec: ClassVar = {"still": directives.unchanged_required}
     has_content = True
 
-    def run(self) -> list[nodes.Node]:
+    def run(self):
         (name,) = self.arguments
         panel = Path(self.env.srcdir, FOLDER, f"{name}.html")
         if not panel.is_file():
@@ -82,25 +82,25 @@ class Live(SphinxDirective):
         return [nodes.raw("", markup, format="html")]
 
 
-def dress(app, pagename, templatename, context, doctree) -> None:
+def dress(app, pagename, templatename, context, doctree):
     """Load the style sheet of live pictures in the pages that have one."""
     if getattr(app.env, "live_pages", {}).get(pagename):
         app.add_css_file("live/live.css")
 
 
-def forget(app, env, docname) -> None:
+def forget(app, env, docname):
     """A page is read anew."""
     getattr(env, "live_pages", {}).pop(docname, None)
 
 
-def read_links(app) -> None:
+def read_links(app):
     """The figures that have a live picture, once a build: name of the figure, page, settings."""
     path = Path(app.srcdir, FOLDER, LINKS)
     app.live_links = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     app.live_linked = set()
 
 
-def link_figures(app, doctree, docname) -> None:
+def link_figures(app, doctree, docname):
     """Put the link behind the caption of every figure that has one."""
     for figure in doctree.findall(nodes.figure):
         name = next((name for name in figure["names"] if name in app.live_links), None)
@@ -114,7 +114,7 @@ def link_figures(app, doctree, docname) -> None:
         app.live_linked.add(name)
 
 
-def check_links(app, exception) -> None:
+def check_links(app, exception):
     """Every figure that is to have a link was found.
 
     Raises
@@ -127,7 +127,7 @@ def check_links(app, exception) -> None:
         raise ExtensionError(f"{FOLDER}/{LINKS} names figures that no chapter has: {missing}")
 
 
-def setup(app) -> dict:
+def setup(app):
     app.add_directive("live", Live)
     app.connect("builder-inited", read_links)
     app.connect("env-purge-doc", forget)

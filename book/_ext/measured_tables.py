@@ -14,7 +14,7 @@ class Measured(SphinxDirective):
 
     required_arguments = 1
 
-    def run(self) -> list[nodes.Node]:
+    def run(self):
         name = self.arguments[0]
         if name not in status.PARTS:
             raise self.error(f"measured: {name} is none of {', '.join(status.PARTS)}")
@@ -27,6 +27,6 @@ class Measured(SphinxDirective):
         return box.children
 
 
-def setup(app) -> dict:
+def setup(app):
     app.add_directive("measured", Measured)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

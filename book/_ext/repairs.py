@@ -53,7 +53,7 @@ LIST_ROLE = re.compile(r'(?<=<div) role="list"(?= class="citation-list">)')
 SHARED_ID = re.compile(r' id="(?:proof|proof-content|exercise-content|solution-content)"')
 
 
-def note_targets(app, doctree) -> None:
+def note_targets(app, doctree):
     """Add every id and explicit name of a page to the slugs that MyST looks among."""
     slugs = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
     names = {name: target for name, target in doctree.nameids.items() if target}
@@ -67,14 +67,14 @@ def _found(pattern, node):
     return pattern.search(node) if isinstance(node, Text) else None
 
 
-def _ends_in_formula(node) -> bool:
+def _ends_in_formula(node):
     """Whether the last thing in a link, or in what is emphasised, is a formula."""
     while isinstance(node, (inline, reference)) and len(node):
         node = node[-1]
     return isinstance(node, math)
 
 
-def keep_relations(app, doctree, docname) -> None:
+def keep_relations(app, doctree, docname):
     """Wrap a formula that begins with a relation with the linked formula right before it."""
     for formula in list(doctree.findall(math)):
         place = formula.parent
@@ -84,7 +84,7 @@ def keep_relations(app, doctree, docname) -> None:
             place[at - 1 : at + 1] = [inline("", "", before, formula, classes=["unbroken"])]
 
 
-def keep_punctuation(app, doctree, docname) -> None:
+def keep_punctuation(app, doctree, docname):
     """Wrap a formula, with the link that it ends, and the punctuation on both sides."""
     for formula in list(doctree.findall(math)):
         whole, alone = formula, True
@@ -106,7 +106,7 @@ def keep_punctuation(app, doctree, docname) -> None:
             place[at] = kept
 
 
-def keep_spaces(app, doctree, docname) -> None:
+def keep_spaces(app, doctree, docname):
     """Put a no-break space before a unit, and before a sign that compares."""
     for text in list(doctree.findall(Text)):
         kept = COMPARED.sub("\N{NO-BREAK SPACE}", UNIT.sub("\N{NO-BREAK SPACE}", text))
@@ -115,7 +115,7 @@ def keep_spaces(app, doctree, docname) -> None:
             text.parent.replace(text, Text(kept))
 
 
-def mend_markup(app, pagename, templatename, context, doctree) -> None:
+def mend_markup(app, pagename, templatename, context, doctree):
     """Take off the role of a list of citations, ids that a page has twice, spaces in links.
 
     And link every figure to its image.
@@ -126,7 +126,7 @@ def mend_markup(app, pagename, templatename, context, doctree) -> None:
         context["body"] = FIGURE.sub(r'\1<a class="figure-large" href="\3">\2</a>', body)
 
 
-def mend_title(app, exception) -> None:
+def mend_title(app, exception):
     """Have the landing page's title say the book's once."""
     path = Path(app.outdir, f"{app.config.root_doc}.html")
     if exception is None and app.builder.format == "html":
@@ -134,7 +134,7 @@ def mend_title(app, exception) -> None:
         path.write_text(re.sub(r"<title>(.+) &#8212; \1<", r"<title>\1<", text), encoding="utf-8")
 
 
-def launch_from_a_repository(app, config) -> None:
+def launch_from_a_repository(app, config):
     """Keep the launch buttons only if there is a repository to launch from, Colab's on GitHub."""
     url = config.html_theme_options.get("repository_url")
     if not url:
@@ -143,7 +143,7 @@ def launch_from_a_repository(app, config) -> None:
         config.html_theme_options.get("launch_buttons", {}).pop("colab_url", None)
 
 
-def open_copies_in_colab(app, pagename, templatename, context, doctree) -> None:
+def open_copies_in_colab(app, pagename, templatename, context, doctree):
     """Change the branch in the address of Colab's button."""
     branch = app.config.html_theme_options.get("repository_branch")
     for group in context.get("header_buttons", ()):
@@ -154,7 +154,7 @@ def open_copies_in_colab(app, pagename, templatename, context, doctree) -> None:
                 )
 
 
-def setup(app) -> dict:
+def setup(app):
     app.connect("config-inited", launch_from_a_repository)
     app.connect("doctree-read", note_targets)
     app.connect("doctree-resolved", keep_relations)

@@ -66,17 +66,17 @@ class ParsedIndex:
 
     BEFORE, AFTER = "Search.setIndex(JSON.parse(", "))"
 
-    def dump(self, data, file) -> None:
+    def dump(self, data, file):
         text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         quoted = text.replace("\\", "\\\\").replace("'", "\\'")
         file.write(f"{self.BEFORE}'{quoted}'{self.AFTER}")
 
-    def load(self, file) -> dict:
+    def load(self, file):
         text = file.read().removeprefix(self.BEFORE).removesuffix(self.AFTER)
         return json.loads(text[1:-1].replace("\\'", "'").replace("\\\\", "\\"))
 
 
-def mended(name: str, script: str) -> str:
+def mended(name, script):
     """One of Sphinx's scripts, mended.
 
     Raises
@@ -91,19 +91,19 @@ def mended(name: str, script: str) -> str:
     return script
 
 
-def start(app) -> None:
+def start(app):
     if app.builder.format == "html":
         app.builder.indexer_format = ParsedIndex()
 
 
-def mend_scripts(app, exception) -> None:
+def mend_scripts(app, exception):
     if exception is None and app.builder.format == "html":
         for name in REPLACED:
             path = Path(app.outdir, "_static", name)
             path.write_text(mended(name, path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def setup(app) -> dict:
+def setup(app):
     app.connect("builder-inited", start)
     app.connect("build-finished", mend_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -32,7 +32,7 @@ CHARSET = '<meta charset="utf-8" />'
 TEMPLATES = ("webpack-macros.html", "sbt-webpack-macros.html")  # no pages: for the theme alone
 
 
-def settle(app, name: str, text: str) -> None:
+def settle(app, name, text):
     """Write a script that is the same on all pages, once a build.
 
     Raises
@@ -47,7 +47,7 @@ def settle(app, name: str, text: str) -> None:
         Path(app.outdir, "_static", name).write_text(text, encoding="utf-8")
 
 
-def take_settings(app, pagename, templatename, context, doctree) -> None:
+def take_settings(app, pagename, templatename, context, doctree):
     """Lead a page to the file with the scripts that extensions would write into it."""
     files = context["script_files"]
     bodies = [one.attributes["body"] for one in files if one.attributes.get("body")]
@@ -57,7 +57,7 @@ def take_settings(app, pagename, templatename, context, doctree) -> None:
     app.add_js_file(SETTINGS, priority=0)
 
 
-def still(app, html: str) -> str:
+def still(app, html):
     """A page with its policy, and without what would break it."""
     if policy.META in html:  # of an earlier build
         return html
@@ -72,7 +72,7 @@ def still(app, html: str) -> str:
     return policy.META + html
 
 
-def still_pages(app, exception) -> None:
+def still_pages(app, exception):
     """Still every page of a site that was built.
 
     Raises
@@ -93,12 +93,12 @@ def still_pages(app, exception) -> None:
         raise ExtensionError("\n".join(["pages that act by themselves:", *problems]))
 
 
-def start(app) -> None:
+def start(app):
     """Nothing is settled at the start of a build."""
     app.settled = {}
 
 
-def setup(app) -> dict:
+def setup(app):
     app.connect("builder-inited", start)
     app.connect("html-page-context", take_settings, priority=900)  # after the theme's
     app.connect("build-finished", still_pages, priority=900)

@@ -26,7 +26,7 @@ def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def texts(cell) -> list[str]:
+def texts(cell):
     """All that a reader sees of a cell as text: its source and the textual part of its outputs."""
     found = [cell.source]
     for output in cell.get("outputs", []):

@@ -7,12 +7,10 @@ than its sources fails every test. Screenshots of every page go to `_build/scree
 import random
 import re
 import shutil
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import searching
-from playwright.sync_api import Browser, Page
 
 from tools import audit, passive, policy, speed
 from tools.notebooks import ROOT, toc_entries
@@ -25,7 +23,7 @@ HEAVIEST_LANDING = 1_500_000  # bytes
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("entry", toc_entries())
-def test_page(site: str, browser: Browser, entry: str, theme: str):
+def test_page(site, browser, entry, theme):
     """Loaded in a wide window when light and in a narrow one when dark, then seen in both."""
     width = audit.WIDE if theme == "light" else audit.NARROW
     with audit.in_theme(browser, theme, width) as context:
@@ -44,12 +42,12 @@ def test_page(site: str, browser: Browser, entry: str, theme: str):
     assert not problems, "\n".join(problems)
 
 
-def test_links_lead_somewhere_and_images_have_a_text(site: str):
+def test_links_lead_somewhere_and_images_have_a_text(site):
     problems = audit.links(HTML)
     assert not problems, "\n".join(problems)
 
 
-def test_every_page_carries_the_policy_before_all_that_it_rules(site: str):
+def test_every_page_carries_the_policy_before_all_that_it_rules(site):
     for path in HTML.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         before, meta, after = text.partition(policy.META)
@@ -57,13 +55,13 @@ def test_every_page_carries_the_policy_before_all_that_it_rules(site: str):
         assert not policy.breaches(audit.FORMULA.sub("", after)), path.name
 
 
-def results(page: Page) -> int:
+def results(page):
     """How many pages a search found, when it has ended."""
     page.locator("#search-results .search-summary:not(:empty)").wait_for()
     return page.locator("#search-results ul.search li").count()
 
 
-def test_search_works_offline(site: str, browser: Browser):
+def test_search_works_offline(site, browser):
     with audit.in_theme(browser, "light") as context:
         page, problems = audit.visit(context, f"{site}/{LANDING}.html")
         page.locator(".search-button-field").click()
@@ -75,7 +73,7 @@ def test_search_works_offline(site: str, browser: Browser):
     assert not problems, "\n".join(problems)
 
 
-def test_what_was_searched_is_marked_in_the_page_that_was_found_alone(site: str, browser: Browser):
+def test_what_was_searched_is_marked_in_the_page_that_was_found_alone(site, browser):
     with audit.in_theme(browser, "light") as context:
         page, problems = audit.visit(context, f"{site}/search.html?q=slowdown+exponent")
         assert results(page) >= 1
@@ -103,7 +101,7 @@ def test_what_was_searched_is_marked_in_the_page_that_was_found_alone(site: str,
     assert not problems, "\n".join(problems)
 
 
-def test_titles_links_and_figures_are_as_a_reader_takes_them(site: str):
+def test_titles_links_and_figures_are_as_a_reader_takes_them(site):
     text = (HTML / f"{LANDING}.html").read_text(encoding="utf-8")
     assert "<title>How JEPA avoids noisy features, reproduced</title>" in text
     figures = 0
@@ -116,7 +114,7 @@ def test_titles_links_and_figures_are_as_a_reader_takes_them(site: str):
     assert figures > 30
 
 
-def test_what_is_cut_at_the_right_fades_until_its_end_is_seen(site: str, browser: Browser):
+def test_what_is_cut_at_the_right_fades_until_its_end_is_seen(site, browser):
     with audit.in_theme(browser, "light", audit.NARROW) as context:
         seen = 0
         for entry in [one for one in toc_entries() if one.startswith("notebooks/0")]:
@@ -144,7 +142,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.mark.parametrize("words", ["constructor", "__proto__ valueOf", HOSTILE])
-def test_any_words_can_be_searched(site: str, browser: Browser, words: str):
+def test_any_words_can_be_searched(site, browser, words):
     with audit.in_theme(browser, "light") as context:
         page, problems = audit.visit(context, f"{site}/search.html?q={quote(words)}#{HOSTILE}")
         found = results(page)
@@ -155,9 +153,7 @@ def test_any_words_can_be_searched(site: str, browser: Browser, words: str):
     assert not problems, "\n".join(problems)
 
 
-def test_a_word_that_names_what_all_objects_have_is_found_where_it_stands(
-    site: str, browser: Browser, tmp_path: Path
-):
+def test_a_word_that_names_what_all_objects_have_is_found_where_it_stands(site, browser, tmp_path):
     """An index with such words, and the site's own scripts."""
     index = {
         "docnames": ["a", "b"],
@@ -187,7 +183,7 @@ def test_a_word_that_names_what_all_objects_have_is_found_where_it_stands(
     with audit.served(tmp_path) as address, audit.in_theme(browser, "light") as context:
         page, problems = audit.visit(context, f"{address}/index.html")
 
-        def found(words: str) -> list[list]:
+        def found(words):
             script = "words => Search._performSearch(...Search._parseQuery(words))"
             return sorted((one[0], one[4]) for one in page.evaluate(script, words))
 
@@ -200,7 +196,7 @@ def test_a_word_that_names_what_all_objects_have_is_found_where_it_stands(
     assert not problems, "\n".join(problems)
 
 
-def test_buttons_work_and_the_theme_is_chosen_before_anything_is_drawn(site: str, browser: Browser):
+def test_buttons_work_and_the_theme_is_chosen_before_anything_is_drawn(site, browser):
     with audit.in_theme(browser, None) as context:
         context.add_init_script(
             """window.print = () => { window.printed = true; };
@@ -223,7 +219,7 @@ def test_buttons_work_and_the_theme_is_chosen_before_anything_is_drawn(site: str
     assert not problems, "\n".join(problems)
 
 
-def test_without_scripts_no_button_is_dead(site: str, browser: Browser):
+def test_without_scripts_no_button_is_dead(site, browser):
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(f"{site}/{LANDING}.html")
@@ -233,7 +229,7 @@ def test_without_scripts_no_button_is_dead(site: str, browser: Browser):
         assert buttons.count() >= 4 and buttons.filter(visible=True).count() == 0
 
 
-def test_the_site_works_from_files(site: str, browser: Browser):
+def test_the_site_works_from_files(site, browser):
     with browser.new_context() as context:
         page, problems = context.new_page(), []
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -247,7 +243,7 @@ def test_the_site_works_from_files(site: str, browser: Browser):
     assert not problems, "\n".join(problems)
 
 
-def test_a_first_visit_lands_on_the_landing_page(site: str, browser: Browser):
+def test_a_first_visit_lands_on_the_landing_page(site, browser):
     with audit.in_theme(browser, None) as context:
         page, problems = audit.visit(context, f"{site}/")
         page.wait_for_url(f"**/{toc_entries()[0]}.html")
@@ -322,7 +318,7 @@ READ = r"""texts => texts.filter(text => {
 })"""
 
 
-def test_html_that_notebooks_may_hold_is_passive_as_a_browser_reads_it(browser: Browser):
+def test_html_that_notebooks_may_hold_is_passive_as_a_browser_reads_it(browser):
     rng = random.Random(0)
     texts = ["".join(rng.choices(PIECES, k=rng.randint(1, 9))) for _ in range(4_000)]
     wraps = ('<a title="{}">x</a>', '<a href="{}">x</a>', '<img src="{}">', "<p>{}</p>")
@@ -342,7 +338,7 @@ class TestTheChecksCatch:
     """Each check, on a page that is wrong in the way that the check is for."""
 
     @staticmethod
-    def look(browser: Browser, folder: Path, body: str, ruled: str | None = None):
+    def look(browser, folder, body, ruled=None):
         head = "<html lang='en'><head><title>t</title></head>"
         (folder / "index.html").write_text(f"{head}<body>{body}</body></html>", encoding="utf-8")
         with audit.served(folder, ruled) as address, audit.in_theme(browser, "light") as context:
@@ -456,9 +452,7 @@ class TestTheChecksCatch:
         ("10-random-masks", "span.math.wide.wide { overflow: hidden }"),
     ],
 )
-def test_a_cut_formula_to_whose_end_nothing_leads_is_found(
-    site: str, browser: Browser, chapter: str, rule: str
-):
+def test_a_cut_formula_to_whose_end_nothing_leads_is_found(site, browser, chapter, rule):
     with audit.in_theme(browser, "light", audit.NARROW) as context:
         page, problems = audit.visit(context, f"{site}/notebooks/{chapter}.html")
         assert not problems and not audit.furniture(page)

@@ -1153,7 +1153,7 @@ def test_estimates_and_predictions_need_neither_torch_nor_matplotlib():
         "from jepabook import spectrum\n"
         "x = np.random.default_rng(0).standard_normal((500, 3)) * [3, 2, 1]\n"
         "found = spectrum.estimate(x, x / 2, device='cpu')\n"
-        "predicted = spectrum.predict(found, 2, 1e-3)\n"
+        "predicted = spectrum.predict(found, depth=2, epsilon=1e-3)\n"
         "print(np.round(found.rho, 9).tolist(), spectrum.table(found, predicted).count('\\n'))"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -1,5 +1,7 @@
-"""Arrows run one way, the theory does without torch, and ``python -O`` passes over no check."""
+"""Arrows run one way, the theory does without torch, ``python -O`` passes over no check, and no
+type is annotated."""
 
+import ast
 import subprocess
 import sys
 from importlib import import_module
@@ -43,6 +45,30 @@ def test_the_theory_and_the_ledger_do_without_torch():
         f"print(sorted({HEAVY} & set(sys.modules)))"
     )
     assert told(program) == "[]"
+
+
+FOLDERS = ("benchmarks", "book", "jepabook", "results", "tests", "tools")
+
+
+def annotated(source):
+    """The lines that annotate a type; of fields Python makes dataclasses, so these do not count."""
+    tree = ast.parse(source)
+    bodies = (node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    fields = [node for body in bodies for node in body if isinstance(node, ast.AnnAssign)]
+    for node in ast.walk(tree):
+        name = isinstance(node, ast.AnnAssign) and node not in fields
+        argument = isinstance(node, ast.arg) and node.annotation
+        if name or argument or getattr(node, "returns", None):
+            yield node.lineno
+
+
+def test_nothing_is_annotated():
+    """Shapes, units and what is allowed stand in docstrings; of two habits one is followed."""
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    found = {path: list(annotated(path.read_text(encoding="utf-8"))) for path in paths}
+    assert len(paths) > 250 and not {path: lines for path, lines in found.items() if lines}
+    made = "class A:\n    x: int = 0\ndef f(x: int, *, y=1):\n    z: int = x\ndef g() -> int: ..."
+    assert sorted(annotated(made)) == [3, 4, 5]
 
 
 def told(program):
