@@ -1,5 +1,6 @@
 """Checks of what torch alone has: tensors, devices, types. What `validate` is for NumPy."""
 
+import numpy as np
 import torch
 
 from jepabook._support import validate
@@ -54,6 +55,17 @@ def finite(name, value, shape=None):
     if not torch.isfinite(floating(name, value, shape)).all():
         raise ValueError(f"{name} must be finite, got {value[~torch.isfinite(value)][0]}")
     return value
+
+
+def of_type(name, value, dtype, device="cpu"):
+    """A float64 array as a tensor of a type; ValueError where a finite number has no room in it.
+
+    What is too small for the type becomes the number next to it, 0 say.
+    """
+    most = torch.finfo(dtype).max
+    fits = ~np.isfinite(value) | (np.abs(value) <= most)
+    validate.where(name, value, fits, f"must be at most {most:.3g} in size for {dtype}")
+    return torch.as_tensor(value, dtype=dtype, device=device)
 
 
 def integral(name, value, shape):

@@ -345,9 +345,14 @@ def _factor(total, names):
         constant = np.flatnonzero(squares <= total.count * (1e-12 * mean) ** 2)
         if len(constant):
             more = f" and {len(constant) - 1} more" if len(constant) > 1 else ""
+            advice = "drop them from both views"
+            if abs(mean[constant[0]]) < 1e-150:
+                # zeros, or numbers that vary, but whose squares are 0 in float64
+                more += ", 0 or so small that its squares are"
+                advice += ", or scale the views up"
             raise ValueError(
                 f"{name} must vary in every feature, got constant feature {constant[0]}{more}: "
-                "drop them from both views"
+                f"{advice}"
             )
         faint = np.flatnonzero(squares < SMALLEST)
         if len(faint):

@@ -29,7 +29,9 @@ class Population:
 
     def __init__(self, sigma_xx, sigma_yx, dtype=torch.float64, device="cpu"):
         _tensors.dtype(dtype)
-        self.sigma_xx, self.sigma_yx = _streams(dtype, device, sigma_xx=sigma_xx, sigma_yx=sigma_yx)
+        self.sigma_xx, self.sigma_yx = _streams(
+            dtype, device, dtype, sigma_xx=sigma_xx, sigma_yx=sigma_yx
+        )
         self.streams, self.width = self.sigma_xx.shape[:2]
         self.dtype, self.device = dtype, self.sigma_xx.device
 
@@ -153,7 +155,7 @@ class GaussianViews(Minibatches):
         _tensors.dtype(dtype)
         batch, seed = validate.integer("batch", batch), validate.seed(seed)
         xx, yx, yy = _streams(
-            torch.float64, device, sigma_xx=sigma_xx, sigma_yx=sigma_yx, sigma_yy=sigma_yy
+            torch.float64, device, dtype, sigma_xx=sigma_xx, sigma_yx=sigma_yx, sigma_yy=sigma_yy
         )
         factor, failed = torch.linalg.cholesky_ex(xx)
         if failed.any():
@@ -215,7 +217,8 @@ class Pairs(Minibatches):
         batch, streams = validate.integer("batch", batch), validate.integer("streams", streams)
         validate.memory("batch * streams", batch * streams, 40 * batch * streams * x.shape[1])
         seed, device = validate.seed(seed), _tensors.device(device)
-        self._views = torch.as_tensor(np.stack([x, y]), dtype=dtype, device=device)
+        views = (_tensors.of_type(*view, dtype, device) for view in (("x", x), ("y", y)))
+        self._views = torch.stack(list(views))
         super().__init__(streams, x.shape[1], batch, seed, dtype, self._views.device)
         self._identity = f"pairs {batch} {seed} {streams} {dtype} {recorded.digest(x, y)}"
 
@@ -243,8 +246,11 @@ class _Map:
         return self._matrices @ columns if self._rows is None else self._rows * columns
 
 
-def _streams(dtype, device, **covariances):
-    """Covariances of one shape, (d, d) or (S, d, d), checked, as tensors (S, d, d)."""
+def _streams(dtype, device, trained_in, **covariances):
+    """Covariances of one shape, (d, d) or (S, d, d), as tensors (S, d, d).
+
+    Checked, too, is that they have room in the type that the networks are trained in.
+    """
     tensors, shape, device = [], None, _tensors.device(device)
     for name, value in covariances.items():
         value = validate.finite(name, value)
@@ -257,6 +263,7 @@ def _streams(dtype, device, **covariances):
             lopsided = np.abs(value - value.swapaxes(-1, -2))
             allowed = lopsided <= 1e-6 * np.abs(value).max()
             validate.where(name, value, allowed, "must be symmetric")
+        _tensors.of_type(name, value, trained_in)
         tensor = torch.as_tensor(value, dtype=dtype, device=device)
         tensors.append(tensor.reshape(-1, *shape[-2:]))
     return tensors

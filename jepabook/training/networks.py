@@ -80,6 +80,8 @@ def initial_weights(
         else:
             q, r = torch.linalg.qr(weights)
             weights = gain * q * r.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
+    if not torch.isfinite(weights).all():
+        raise ValueError(f"gain must leave weights finite in {dtype}, got {gain}")
     return weights.to(device)
 
 
@@ -122,8 +124,9 @@ def settings(
     def for_each(name, value):
         if value.shape not in ((), (runs,)):
             raise ValueError(f"{name} must be one number or {runs}, got shape {value.shape}")
-        value = np.broadcast_to(value, runs).copy()
-        return torch.as_tensor(value, dtype=like.dtype, device=like.device)[:, None, None]
+        # a rate of inf is a target that is the encoder itself
+        value = tensors.of_type(name, value, like.dtype, like.device)
+        return value.expand(runs).clone()[:, None, None]
 
     rate = validate.array("target_rate", target_rate)
     validate.where("target_rate", rate, rate >= 0, "must be non-negative")

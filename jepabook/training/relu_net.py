@@ -78,8 +78,8 @@ def train(weights, objectives, bend, source, learning_rate, steps, record_at, pr
     bend = validate.finite("bend", bend)
     if bend.shape not in ((), (runs,)):
         raise ValueError(f"bend must be one number or {runs}, got shape {bend.shape}")
-    bend = torch.as_tensor(np.broadcast_to(bend, runs).copy())
-    bend = bend.to(weights)[:, None, None]
+    bend = np.broadcast_to(bend, runs).copy()
+    bend = tensors.of_type("bend", bend, weights.dtype, weights.device)[:, None, None]
     jepa = torch.tensor([o.targets_encoder for o in objectives], device=weights.device)
     jepa = jepa[:, None, None]
     live = weights.clone().requires_grad_()

@@ -90,7 +90,8 @@ def train_both(
     unit = linear_net.initial_weights(
         "gaussian", seeds, depth=depth, width=len(spectrum), gain=1.0, seed=start, device=device
     )
-    gain = torch.as_tensor(np.broadcast_to(gains[:, None, None], lead).ravel(), dtype=unit.dtype)
+    gain = np.broadcast_to(gains[:, None, None], lead).ravel()
+    gain = tensors.of_type("gains", gain, unit.dtype)
     copies = len(gain) // seeds
     weights = unit.repeat(1, copies, 1, 1) * gain.to(device)[:, None, None]
     settings = linear_net.settings(
@@ -121,23 +122,34 @@ def decoder_gain(weights, sigma_xx, sigma_yx):
         The number v for which v W x is nearest to V W x in mean square; the root mean square of
         (V - v) W x over that of V W x; and the same for the best decoder that is a number,
         tr(W Sigma_yx W') / tr(W Sigma_xx W'), the mean of rho weighted by |W e_i|^2 sigma_i^2.
+
+    Raises
+    ------
+    ValueError
+        Also for weights so small or large that their type has no room for these traces.
     """
     tensors.floating("weights", weights, ("L + 1", "R", "d", "d"))
     if len(weights) < 2:
         raise ValueError(f"weights must have an encoder and a decoder, got {len(weights)} layer")
     sigma_xx, sigma_yx = validate.squares(weights.shape[-1], sigma_xx=sigma_xx, sigma_yx=sigma_yx)
     encoder, decoder = _layers.partial_products(weights[:-1])[-1], weights[-1]
+    named = (("sigma_xx", sigma_xx), ("sigma_yx", sigma_yx))
     xx, yx = (
-        encoder @ torch.as_tensor(sigma, dtype=encoder.dtype, device=encoder.device) @ encoder.mT
-        for sigma in (sigma_xx, sigma_yx)
+        encoder @ tensors.of_type(*sigma, encoder.dtype, encoder.device) @ encoder.mT
+        for sigma in named
     )
 
     def trace(matrix):
         return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
 
-    gain, total = trace(decoder @ xx) / trace(xx), trace(decoder @ xx @ decoder.mT)
-    spread = (1 - gain**2 * trace(xx) / total).clamp(min=0).sqrt()
-    return tuple(found.cpu().numpy() for found in (gain, spread, trace(yx) / trace(xx)))
+    squares, total = trace(xx), trace(decoder @ xx @ decoder.mT)
+    for found in (squares, total):
+        if not (torch.isfinite(found) & (found > 0)).all():
+            told = f"{encoder.dtype}, got {found.min():.3g} to {found.max():.3g}"
+            raise ValueError(f"weights must keep the variances of W x and V W x in {told}")
+    gain = trace(decoder @ xx) / squares
+    spread = (1 - gain**2 * squares / total).clamp(min=0).sqrt()
+    return tuple(found.cpu().numpy() for found in (gain, spread, trace(yx) / squares))
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +214,12 @@ def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, gain=3
     Returns
     -------
     DecoderPath
+
+    Raises
+    ------
+    ValueError
+        Names the argument, its value and what is allowed; gain and rate where a network leaves
+        the range of float32.
     """
     sigma_xx, sigma_yx = validate.instance("spectrum", spectrum, FeatureSpectrum).covariances()
     runs, depth = validate.integer("runs", runs), validate.depth(depth)
@@ -213,12 +231,19 @@ def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, gain=3
         "gaussian", runs, depth=depth, width=len(spectrum), gain=gain, seed=seed
     )
     settings = linear_net.settings(JEPA, weights, rate)
-    told, growth = [decoder_gain(weights, sigma_xx, sigma_yx)], []
-    for _ in range(stretches):
-        history = linear_net.train(weights, settings, source, steps, record_at=[0, steps])
-        weights = history.weights
-        told.append(decoder_gain(weights, sigma_xx, sigma_yx))
-        growth.append(np.log(history.sizes[1] / history.sizes[0]) / (steps * rate))
+    told, growth = [], []
+    for stretch in range(stretches + 1):
+        try:
+            told.append(decoder_gain(weights, sigma_xx, sigma_yx))
+        except ValueError as error:
+            raise ValueError(
+                "spectrum, gain and rate must keep networks in float32, got gain "
+                f"{gain} and rate {rate}: after {stretch * steps} steps {error}"
+            ) from None
+        if stretch < stretches:
+            history = linear_net.train(weights, settings, source, steps, record_at=[0, steps])
+            weights, sizes = history.weights, history.sizes.astype(float)
+            growth.append(np.log(sizes[1] / sizes[0]) / (steps * rate))
     ends = np.array(told)
     return DecoderPath(*np.moveaxis((ends[1:] + ends[:-1]) / 2, 1, 0), np.array(growth))
 
@@ -292,7 +317,8 @@ def follow_loss(
     Raises
     ------
     ValueError
-        Names the argument, its value and what is allowed; the rate where a run diverges.
+        Names the argument, its value and what is allowed; the rate where a run diverges, the gain
+        where a target has no variance that a number can say.
     """
     validate.instance("spectrum", spectrum, FeatureSpectrum)
     validate.where("rho", spectrum.rho, spectrum.rho <= 1, "must be at most 1")
@@ -345,7 +371,12 @@ def follow_loss(
         layers = weights[:depth] if slow is None else slow
         encoder = _layers.partial_products(weights[:depth])[-1]
         target = torch.where(online, encoder, _layers.partial_products(layers)[-1])
-        told.append(_losses(settings.objectives, encoder, weights[depth], target, spectrum))
+        with np.errstate(all="ignore"):  # what is not a number is told below
+            told.append(_losses(settings.objectives, encoder, weights[depth], target, spectrum))
+        variance = np.array(told[-1])[:, 2]
+        if not (np.isfinite(told[-1]).all() and (variance > 0).all()):
+            found = f"got {gain}: after {stretch * steps} steps it is {variance.min():.3g}"
+            raise ValueError(f"gain must leave the target a variance in float64, {found}")
     parts = np.array(told).reshape(stretches + 1, len(kinds), runs, 3)
     return LossPath(steps * np.arange(stretches + 1), *np.moveaxis(parts, -1, 0))
 

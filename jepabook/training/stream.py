@@ -34,10 +34,10 @@ class ConsecutiveFrames(minibatch.Minibatches):
         need = 32 * batch * (batch * memories + streams * len(world.region))
         validate.memory("batch * streams", batch * streams, need)
         seed, device = validate.seed(seed), tensors.device(device)
-        self._images = torch.tensor(world.images, dtype=dtype, device=device)
+        self._images = tensors.of_type("images", world.images.copy(), dtype, device)
         super().__init__(streams, len(world.region), batch, seed, dtype, self._images.device)
         amplitude = world.noise[world.region]
-        self._amplitude = torch.tensor(amplitude, dtype=dtype, device=device)
+        self._amplitude = tensors.of_type("noise", amplitude, dtype, device)
         self._light = _Autoregression(world.gamma, self)
         self._noise = _Autoregression(world.noise_gamma[world.region], self)
         self._last = self._frames(1)

@@ -1043,6 +1043,7 @@ DEPENDENT = np.column_stack([X[:, :5], X[:, :5] @ [1.0, -2.0, 0.5, 0.0, 0.0]])
         (LARGE, Y, "x and y must be so small that sums of squares fit in float64: scale them down"),
         (CONSTANT, Y, "x must vary in every feature, got constant feature 1 and 1 more: "),
         (X, CONSTANT[:, [0, 2, 4, 5, 0, 1]], "y must vary in every feature, got constant feature"),
+        (1e-170 * X, Y, "x must vary in every feature, got constant feature 0 and 5 more, 0 or so"),
         (X, CONSTANT + 1e8, "y must vary in every feature, got constant feature 1 and 1 more"),
         (DEPENDENT, Y, "x must have linearly independent features, got feature 5 that those"),
         (DEPENDENT * 1e-9, Y, "x must have linearly independent features, got feature 5 that"),

@@ -160,3 +160,75 @@ def test_a_followed_loss_is_the_populations_and_goes_on_between_stretches():
         assert parts.unexplained[0, 0, run] == pytest.approx(
             2 * loss / np.trace(second @ first @ sigmas[2] @ (second @ first).T)
         )
+
+
+# extreme numbers
+
+
+EXTREME = [1e-300, 1e-160, 1e-40, 1e-20, 1e20, 1e37, 1e40, 1e160, 1e300]
+OWN = {
+    "train_both": {"seeds": 2, "batch": 20, "gains": 0.5, "learning_rates": 0.01, "steps": 20},
+    "follow_decoder": {"runs": 2, "stretches": 2, "seed": 0, "steps": 5},
+    "follow_loss": {
+        "objectives": [JEPA, MAE],
+        "runs": 2,
+        "stretches": 2,
+        "seed": 0,
+        "steps": 5,
+        "batch": 20,
+    },
+}
+NUMBERS = {
+    "train_both": ["lam", "rho", "gains", "learning_rates"],
+    "follow_decoder": ["lam", "rho", "gain", "rate"],
+    "follow_loss": ["lam", "rho", "gain", "rate", "target_rate", "weight_decay"],
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", EXTREME)
+@pytest.mark.parametrize(
+    ("name", "argument"), [(name, argument) for name in NUMBERS for argument in NUMBERS[name]]
+)
+def test_extreme_numbers_give_numbers_or_one_line_that_names_an_argument(name, argument, value):
+    """Never NaN but where `diverged_at` says so, never a warning, never a line about `weights`."""
+    lam, rho, given = np.array([1.0, 2.0]), np.array([0.5, 0.9]), {}
+    if argument == "lam":
+        lam = value * lam
+    elif argument == "rho":
+        rho = np.minimum(value * rho, 1)
+    else:
+        given = {argument: value}
+    asked = OWN[name] | {"depth": 2} | given
+    try:
+        found = getattr(same_minibatches, name)(FeatureSpectrum(lam, rho), **asked)
+    except ValueError as error:
+        assert "\n" not in str(error)
+        first = str(error).split(" must ")[0]
+        assert first in {"sigma_xx", "sigma_yx", "learning_rate", "target_rate", "weight_decay"} | {
+            "gain", "gains", "rate", "spectrum, gain and rate"
+        }  # fmt: skip
+        return
+    if name == "train_both":
+        finite = np.isfinite(found.sizes[-1]).all(-1)
+        assert np.array_equal(finite, found.diverged_at < 0)
+    else:
+        assert all(np.isfinite(part).all() for part in vars(found).values())
+    if name == "follow_loss":
+        assert np.isfinite(found.unexplained).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "start"),
+    [
+        ({"gain": 1e40}, "gain must leave weights finite in torch.float32, got 1e+40"),
+        ({"gain": 1e-20}, "spectrum, gain and rate must keep networks in float32, got gain 1e-20"),
+        ({"depth": 1000}, "spectrum, gain and rate must keep networks in float32, got gain 0.5"),
+        ({"rate": 1e40}, "learning_rate must be at most 3.4e+38 in size for torch.float32, got"),
+    ],
+)
+def test_a_decoder_that_no_number_describes_is_refused(given, start):
+    with pytest.raises(ValueError) as caught:
+        asked = OWN["follow_decoder"] | {"depth": 2, "gain": 0.5} | given
+        same_minibatches.follow_decoder(SPECTRUM, **asked)
+    assert str(caught.value).startswith(start)
