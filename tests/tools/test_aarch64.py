@@ -22,8 +22,7 @@ def test_what_runs_is_there_and_needs_no_pytorch(path):
 
 
 def test_every_chapter_that_is_named_runs():
-    chapters, _ = aarch64.rounds().values()
-    named = [path for path in chapters if path.startswith("notebooks/")]
+    named = [paths[-1] for name, paths in aarch64.rounds().items() if name.startswith("chapter")]
     assert [path[len("notebooks/") :][:2] for path in named] == list(aarch64.CHAPTERS)
 
 
@@ -44,7 +43,7 @@ def test_each_outcome_is_kept_when_it_is_there_and_others_stay(tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         aarch64.main()
     kept = measured.read(status.AARCH64)
-    assert [kept[name]["passed"] for name in kept] == [1, 3] and list(kept) == names
+    assert [kept[name]["passed"] for name in kept] == [1, 3] and list(kept) == names[:2]
 
 
 def test_the_outcome_is_on_the_page(tmp_path):
