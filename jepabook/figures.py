@@ -72,7 +72,7 @@ def shades(objective, values):
     return palette(objective)(Normalize(values.min(), values.max())(values))
 
 
-def trajectories(ax, objective, lam, rho, *, depth, epsilon, shade_by, t_max, count=800):
+def trajectories(ax, objective, lam, rho, *, depth, epsilon, shade_by, t_max):
     """Draw w(t) of several features from the closed form.
 
     Parameters
@@ -86,16 +86,13 @@ def trajectories(ax, objective, lam, rho, *, depth, epsilon, shade_by, t_max, co
         The value that the shade of a curve shows, low faint and high strong.
     t_max : float
         End of the time axis, in the paper's clock.
-    count : int
-        Points a curve.
     """
     from matplotlib.axes import Axes
 
     validate.instance("ax", ax, Axes)
-    count = validate.integer("count", count, least=2, most=10**6)
     t_max = validate.number("t_max", t_max, validate.positive)
     shade_by = validate.shaped("shade_by", shade_by, ("n",))
-    t, colours = np.linspace(0, t_max, count), shades(objective, shade_by)
+    t, colours = np.linspace(0, t_max, 800), shades(objective, shade_by)
     lam, rho, _ = validate.broadcast(
         lam=validate.positive("lam", lam),
         rho=validate.positive("rho", rho),

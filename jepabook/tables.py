@@ -124,6 +124,8 @@ def _text(name, value):
 
 
 def _cell(value, template):
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value.item()
     if value is None or (isinstance(value, Real) and math.isnan(value)):
         return ""
     if not isinstance(value, Real) or isinstance(value, (bool, np.bool_)):

@@ -156,7 +156,7 @@ def theory():
         "objectives.loss": SIGMAS
         | {"objective": JEPA, "encoder": EYE, "decoder": EYE, "sigma_yy": EYE},
         "random_masks.moments": {"excess": 0.5, "level": 1.0, "visible": 0.5},
-        "random_masks.features": {"covariance": EYE, "visible": 0.5, "tolerance": 1e-9},
+        "random_masks.features": {"covariance": EYE, "visible": 0.5},
         "random_masks.latest_start": made("objective", "depth"),
         "random_masks.best_share": made("objective", "depth", w=0.1, excess=1.0, level=1.0),
         "random_masks.soonest_share": made(
@@ -289,7 +289,7 @@ def experiments(folder):
         },
         "generative.Frames": {"world": WORLD, "seed": 0},
         "generative.Frames.next": (generative.Frames(WORLD, 0), {"count": 2}),
-        "learning_order.learned": {"sizes": sizes, "factor": 2.0},
+        "learning_order.learned": {"sizes": sizes},
         "learning_order.half_times": {"times": times, "sizes": sizes, "fraction": 0.5},
         "learning_order.doubling_times": {"times": times, "sizes": sizes},
         "learning_order.first_crossing": {"times": times, "sizes": sizes, "goal": [0.5, 0.5]},
@@ -420,7 +420,6 @@ def experiments(folder):
             "rho": [0.8],
             "scales": [[0.5], [0.5]],
             "times": [0.0, 0.1],
-            "rtol": 1e-6,
         },
         "unbalanced.balanced_decoder": {"kappa": 0.1, "rho": 0.8, "depth": 2},
         "rests.rest": SIGMAS | {"depth": 1, "rows": EYE, "seed": 0},
@@ -443,7 +442,7 @@ def experiments(folder):
         "noncommuting.features_along": SIGMAS | {"basis": EYE},
         "noncommuting.joint_basis": SIGMAS,
         "noncommuting.candidate_bases": SIGMAS | {"share": 0.5},
-        "rests.final_encoder": SIGMAS | {"objective": JEPA, "depth": 1, "tolerance": 1e-6},
+        "rests.final_encoder": SIGMAS | {"objective": JEPA, "depth": 1},
         "rests.final_gram": SIGMAS | {"objective": JEPA, "depth": 1},
         "learning_order.agreement": {"half": times, "due": times},
         "learning_order.size_at": {"levels": times, "values": times, "threshold": 1.5},
@@ -472,7 +471,7 @@ def data():
         "figures.palette": {"objective": JEPA},
         "figures.shades": {"objective": JEPA, "values": [1.0, 2.0]},
         "figures.trajectories": START
-        | {"lam": [1.2], "rho": [0.8], "ax": axes[0], "shade_by": [1.0], "t_max": 3.0, "count": 5},
+        | {"lam": [1.2], "rho": [0.8], "ax": axes[0], "shade_by": [1.0], "t_max": 3.0},
         "tables.table": {"head": ["L"], "rows": [[1.5]], "formats": ["{:.1f}"], "caption": "All."},
         "figures.half_time_span": START | {"margin": 1.5},
         "spectrum.Prediction.order": (predicted, {"objective": JEPA}),
@@ -563,7 +562,7 @@ def vision(folder):
         "vision.images.open_images": made | {"words": "leaves", "verify": False},
         "vision.images.photographs": made | {"largest": None},
         "vision.images.read": {"words": "leaves", "size": 4, "most": 2},
-        "vision.images.resident": {"pixels": PIXELS, "device": "cpu", "share": 0.5},
+        "vision.images.resident": {"pixels": PIXELS, "device": "cpu"},
         "vision.images.take": {"pixels": PIXELS, "rows": torch.tensor([0, 1]), "device": "cpu"},
         "vision.measure.stimuli": {"pictures": pictures, "split": split, "colours": colours},
         "vision.measure.representations": {

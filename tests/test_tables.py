@@ -6,7 +6,7 @@ from markdown_it import MarkdownIt
 
 from jepabook import tables
 
-ROWS = [["JEPA", 4055.1, None], ["MAE", np.float64(-0.001), np.int64(3)], ["a|b", 0.5, np.nan]]
+ROWS = [["JEPA", 4055.1, None], ["MAE", np.array(-0.001), np.int64(3)], ["a|b", 0.5, np.nan]]
 MIXED = tables.table(["which", "$|w|$", "n"], ROWS, ["", "{:+.2f} %", ""], "Three kinds.")
 
 

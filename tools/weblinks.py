@@ -37,7 +37,7 @@ def collect(html, texts):
     return {address: sorted(names) for address, names in sorted(found.items())}
 
 
-def ask(address, *, tries=3, pause=5.0, timeout=30.0):
+def ask(address, *, tries=3, pause=5.0):
     """`"ok"`, `"open: …"` or `"dead: …"`; only silence and a server's own error are asked again.
 
     Parameters
@@ -46,8 +46,8 @@ def ask(address, *, tries=3, pause=5.0, timeout=30.0):
         A link with scheme http or https.
     tries : int
         How often to ask.
-    pause, timeout : float
-        Seconds between two tries, and for one.
+    pause : float
+        Seconds between two tries.
     """
     request = urllib.request.Request(address, headers={"User-Agent": AGENT})
     said = ""
@@ -55,7 +55,7 @@ def ask(address, *, tries=3, pause=5.0, timeout=30.0):
         if attempt:
             time.sleep(pause)
         try:
-            with urllib.request.urlopen(request, timeout=timeout):
+            with urllib.request.urlopen(request, timeout=30.0):
                 return "ok"
         except urllib.error.HTTPError as error:
             error.close()

@@ -58,9 +58,9 @@ def depth(value):
     return layers("depth", value)
 
 
-def layers(name, value, least=1):
+def layers(name, value):
     """Return a number of layers as an int; ValueError unless it is one."""
-    return integer(name, value, least, MOST_LAYERS)
+    return integer(name, value, most=MOST_LAYERS)
 
 
 def seed(value, name="seed"):

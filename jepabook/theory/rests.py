@@ -17,12 +17,13 @@ from jepabook.theory.dynamics import time_to_reach
 from jepabook.theory.matrix_flow import _fitting, encoder
 from jepabook.theory.objectives import JEPA
 
+_SETTLED = 1e-13  # largest change of G in the last step, relative to its largest entry
 _INVARIANT = 1e-8  # how far rows may leave their span under B, relative to B
 _CONDITION = 1e8  # of B on these rows
 _ORTHOGONAL = 1e-6  # how far the decoder's frames may be off
 
 
-def final_encoder(objective, sigma_xx, sigma_yx, *, depth, tolerance=1e-13):
+def final_encoder(objective, sigma_xx, sigma_yx, *, depth):
     """The encoder, up to a rotation of its output, where balanced layers of full rank rest.
 
     A root S of G = S'S, the positive definite solution of B'GB = G^(1+1/L) (JEPA) or
@@ -36,8 +37,6 @@ def final_encoder(objective, sigma_xx, sigma_yx, *, depth, tolerance=1e-13):
     sigma_xx, sigma_yx : arrays (d, d)
         sigma_xx positive definite, sigma_yx invertible.
     depth : int
-    tolerance : float
-        Largest change of G in the last step, relative to its largest entry.
 
     Returns
     -------
@@ -46,7 +45,6 @@ def final_encoder(objective, sigma_xx, sigma_yx, *, depth, tolerance=1e-13):
     """
     validate.objective(objective)
     depth = validate.depth(depth)
-    tolerance = validate.number("tolerance", tolerance, validate.positive)
     sigma_xx, sigma_yx = validate.squares(sigma_xx=sigma_xx, sigma_yx=sigma_yx)
     validate.positive_definite("sigma_xx", sigma_xx)
     regression = np.linalg.solve(sigma_xx, sigma_yx.T).T
@@ -56,7 +54,7 @@ def final_encoder(objective, sigma_xx, sigma_yx, *, depth, tolerance=1e-13):
         _, scales, rows = np.linalg.svd(root @ regression)
         root = scales[:, None] ** (depth / (depth + 1)) * rows
         before, gram = gram, root.T @ root
-        settled = np.abs(gram - before).max() <= tolerance * np.abs(gram).max()
+        settled = np.abs(gram - before).max() <= _SETTLED * np.abs(gram).max()
         if settled or not objective.targets_encoder:
             return root
     raise RuntimeError(f"the iteration did not settle: {np.abs(gram - before).max():.1e}")

@@ -7,7 +7,7 @@ from jepabook._support import validate
 from jepabook.theory import _ode
 
 
-def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
+def unbalanced_sizes(objective, lam, rho, scales, times):
     """Sizes of aligned features whose layers are not balanced: L + 1 equations per feature.
 
     Alignment alone decouples the features. With P the product of all scales of a feature and
@@ -22,16 +22,14 @@ def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
         Singular values at the start, as for `aligned_layers`; the decoder's may be negative.
     times : array (n,)
         Increasing from 0, in units of gradient flow.
-    rtol : float
-        Of LSODA; its atol is a hundredth of this.
 
     Returns
     -------
     ndarray (n, d)
         Right at times within a relative 1e-7 of those asked for where the half-time is below 1e8,
-        of layers up to a factor of 50 apart and L <= 10 (2.3e-8 in 192 random cases, at the default
-        rtol, against collocation in logarithms); from equal scales down to 1e-3, with half-times
-        beyond that, within 1e-6. Scales below atol are lost.
+        of layers up to a factor of 50 apart and L <= 10 (2.3e-8 in 192 random cases, against
+        collocation in logarithms); from equal scales down to 1e-3, with half-times beyond that,
+        within 1e-6. Scales below 1e-12 are lost.
     """
     validate.objective(objective)
     scales = validate.shaped("scales", scales, ("L + 1", "d"))
@@ -43,7 +41,6 @@ def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
     )
     validate.where("rho", rho, lam * rho > 0, "must not be zero, and of lam's sign")
     times, variance = validate.times("times", times), lam / rho
-    rtol = validate.number("rtol", rtol, validate.open_unit)
     validate.memory("times", f"shape {times.shape}", 24 * times.size * scales.size)
 
     def others(layers):
@@ -56,7 +53,7 @@ def unbalanced_sizes(objective, lam, rho, scales, times, rtol=1e-10):
         target = rest[-1] if objective.targets_encoder else 1.0
         return (rest * (lam * target - variance * layers.prod(0))).ravel()
 
-    options = {"method": "LSODA", "t_eval": times, "rtol": rtol, "atol": rtol / 100}
+    options = {"method": "LSODA", "t_eval": times, "rtol": 1e-10, "atol": 1e-12}
     path = _ode.solve("gradient flow of the scales", velocity, times, scales.ravel(), **options)
     return np.abs(path.y.T.reshape(len(times), *scales.shape)[:, :-1].prod(1))
 

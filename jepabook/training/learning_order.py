@@ -10,15 +10,15 @@ from jepabook._support import validate
 from jepabook._support.units import in_units
 
 
-def learned(sizes, factor=2.0):
-    """Which features ended at `factor` times their initial size or more, booleans (..., d).
+def learned(sizes):
+    """Which features ended at twice their initial size or more, booleans (..., d).
 
-    The default is what it takes for half of the final size to lie above the initial size: any
+    That is what it takes for half of the final size to lie above the initial size: any
     other feature is "half learned" before training starts.
     """
-    factor, sizes = validate.number("factor", factor, validate.positive), _sizes(sizes)
+    sizes = _sizes(sizes)
     with np.errstate(over="ignore", under="ignore"):  # what no size reaches
-        return sizes[-1] >= factor * sizes[0]
+        return sizes[-1] >= 2 * sizes[0]
 
 
 def half_times(times, sizes, fraction=0.5):

@@ -294,15 +294,13 @@ def _resized(images, size, most):
     return ImageSet(images.name, np.asarray(pixels), labels, images.skipped)
 
 
-def resident(pixels, device, share=0.5):
-    """`pixels` on a CUDA device if they fit, else as they are.
+def resident(pixels, device):
+    """`pixels` on a CUDA device if they fit into half of what is free there, else as they are.
 
     Parameters
     ----------
     pixels : uint8 array or memmap (n, size, size, 3)
     device : torch.device or str
-    share : float
-        Of the device's free memory that they may take, in (0, 1).
 
     Returns
     -------
@@ -312,10 +310,9 @@ def resident(pixels, device, share=0.5):
 
     from jepabook._support import tensors
 
-    share = validate.number("share", share, validate.open_unit)
     device = tensors.device(device)
     validate.pictures("pixels", pixels)
-    if device.type != "cuda" or pixels.nbytes > share * torch.cuda.mem_get_info(device)[0]:
+    if device.type != "cuda" or pixels.nbytes > 0.5 * torch.cuda.mem_get_info(device)[0]:
         return pixels
     there = torch.empty(pixels.shape, dtype=torch.uint8, device=device)
     for start in range(0, len(pixels), 8192):  # a memory-mapped array never is in memory whole

@@ -42,7 +42,11 @@ def moments(excess, level, visible):
     return f * (1 - f) * excess, (1 - f) * scaled / (scaled_level + f * scaled)
 
 
-def features(covariance, visible, tolerance=1e-9):
+# up to which share of the largest entry two variances, or a covariance and 0, agree
+_AGREE = 1e-9
+
+
+def features(covariance, visible):
     """The features of masked data: joint eigenvectors of its two covariances (ours).
 
     They exist if and only if any two correlated pixels have the same variance.
@@ -53,8 +57,6 @@ def features(covariance, visible, tolerance=1e-9):
         E[z z'], symmetric.
     visible : float
         Share of the pixels that are seen, f.
-    tolerance : float
-        Up to which share of the largest entry two variances, or a covariance and 0, agree.
 
     Returns
     -------
@@ -67,15 +69,14 @@ def features(covariance, visible, tolerance=1e-9):
     ValueError
         If correlated pixels differ in variance, or the matrix is not symmetric.
     """
-    tolerance = validate.number("tolerance", tolerance, validate.non_negative)
     covariance = validate.shaped("covariance", covariance, ("d", "d"))
     covariance, unit = in_units(covariance)
     sigma_xx, sigma_yx, _ = masked_covariances(covariance, visible)
-    scale, variance = np.abs(covariance).max(), np.diag(covariance)
-    if np.abs(covariance - covariance.T).max() > tolerance * scale:
+    zero, variance = _AGREE * np.abs(covariance).max(), np.diag(covariance)
+    if np.abs(covariance - covariance.T).max() > zero:
         raise ValueError("covariance must be symmetric, got one that is not")
     apart = np.abs(variance - variance[:, None])
-    bad = np.argwhere((apart > tolerance * scale) & (np.abs(covariance) > tolerance * scale))
+    bad = np.argwhere((apart > zero) & (np.abs(covariance) > zero))
     if len(bad):
         i, j = (int(index) for index in bad[0])
         variance = np.ldexp(variance, unit.item())

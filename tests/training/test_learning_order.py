@@ -163,8 +163,6 @@ SIZES = np.array([[1.0], [3.0]])
         ("learned", ("a",), "sizes must be real numbers, got 'a'"),
         ("learned", (3.0,), "sizes must be numbers (n, ..., d), got shape ()"),
         ("learned", (np.empty((0, 2)),), "sizes must be numbers (n, ..., d), got shape (0, 2)"),
-        ("learned", (SIZES, 0), "factor must be positive and finite, got 0.0"),
-        ("learned", (SIZES, [2, 3]), "factor must be one number, got shape (2,)"),
         ("half_times", ([0, 1], SIZES, 1.0), "fraction must lie in (0, 1), got 1.0"),
         ("half_times", ([0, 1], SIZES, [0.5, 0.6]), "fraction must be one number, got shape (2,)"),
         ("half_times", ([0, 1, 2], SIZES), "times must have shape (2,), got (3,)"),

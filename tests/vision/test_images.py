@@ -765,4 +765,3 @@ def test_pictures_are_taken_from_where_they_live(source, tmp_path):
         assert np.array_equal(images.take(there, rows, device).cpu(), pixels[[5, 0, 7]])
     kept = torch.from_numpy(np.array(pixels))
     assert np.array_equal(images.take(kept, rows, "cpu"), pixels[[5, 0, 7]])
-    assert refused(images.resident, pixels, "cpu", share=2.0).startswith("share must")

@@ -24,9 +24,9 @@ from jepabook.theory.objectives import JEPA, MAE
 DEPTHS = (1, 2, 3)
 
 
-def _integers(depth, width=3, count=4):
+def _integers(depth, width=3):
     rng = np.random.default_rng(depth)
-    shapes = (depth + 1, width, width), (width, count), (width, count)
+    shapes = (depth + 1, width, width), (width, 4), (width, 4)
     return tuple(rng.integers(-2, 3, shape).astype(float) for shape in shapes)
 
 

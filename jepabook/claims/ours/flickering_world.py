@@ -79,10 +79,10 @@ def estimate_variances(power, noise, gamma, count):
 
 
 @cache
-def scatter(runs=150, count=8000):
+def scatter():
     """sqrt(T) times the relative standard deviation of lambda and of rho over streams, (2, 2)."""
-    world, lam, variance = generative.two_images(4), [], []
-    for seed in range(runs):
+    world, count, lam, variance = generative.two_images(4), 8000, [], []
+    for seed in range(150):
         frames = np.concatenate(list(world.frames(count + 1, 1000 + seed)))
         p = frames @ world.images.T
         lam.append((p[1:] * p[:-1]).mean(0))

@@ -11,11 +11,11 @@ from jepabook.theory.objectives import BOTH, JEPA, MAE
 CHAPTER = "06-your-data"
 
 
-def _views(rng, regression, count=40):
+def _views(rng, regression):
     """Centred pairs of correlated features, y = B x + residual."""
     d = len(regression)
-    x = rng.standard_normal((count, d)) @ (np.eye(d) + 0.5 * rng.standard_normal((d, d)))
-    y = x @ regression.T + rng.standard_normal((count, d))
+    x = rng.standard_normal((40, d)) @ (np.eye(d) + 0.5 * rng.standard_normal((d, d)))
+    y = x @ regression.T + rng.standard_normal((40, d))
     return x - x.mean(0), y - y.mean(0)
 
 
@@ -280,7 +280,7 @@ def _without_decoder(force, matrix, grows):
 
 
 @cache
-def _brightness(kind, seeds=2, rate=0.1, steps=1500):
+def _brightness(kind):
     """What a short training on jittered stereo views makes of brightness, from 2 starts of a kind.
 
     Returns a dict of objective to, for each run, the factor by which feature 0 grew at most and
@@ -292,7 +292,7 @@ def _brightness(kind, seeds=2, rate=0.1, steps=1500):
     from jepabook.training import learning_order, linear_net, minibatch
     from jepabook.worlds import photographs
 
-    L, c = 2, 0.4
+    L, c, seeds = 2, 0.4, 2
     pair = photographs.brightened(*photographs.stereo(8, 20_000, seed=0), spread=0.3, seed=1)
     found = spectrum.estimate(*pair, device="cpu")
     if kind == "aligned":
@@ -310,9 +310,9 @@ def _brightness(kind, seeds=2, rate=0.1, steps=1500):
     source = minibatch.Pairs(*(v - v.mean(0) for v in pair), batch=256, seed=5, streams=seeds)
     history = linear_net.train(
         weights,
-        linear_net.settings(objectives, weights, rate),
+        linear_net.settings(objectives, weights, 0.1),
         source,
-        steps,
+        1500,
         directions=torch.tensor(np.ascontiguousarray(found.directions), dtype=torch.float32),
         progress=False,
     )
