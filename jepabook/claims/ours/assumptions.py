@@ -7,6 +7,7 @@ from scipy.linalg import expm
 from scipy.optimize import least_squares
 
 from jepabook import recorded
+from jepabook.claims.checks.bounds import tell
 from jepabook.claims.checks.matrix_flow import encoder_velocity, invasion_check
 from jepabook.claims.ledger import claim, decided_by
 from jepabook.theory import (
@@ -620,37 +621,41 @@ def step_edge(k, L, lam, rho):
 
 @decided_by("E")
 def random_check(statement):
-    """Statements (k, kind, width) -> (least, most) of the mean share of features learned."""
+    """Statements (k, kind, width) -> (least, most) of the mean share of features learned.
+
+    The narrowest, to 0.05, of all starts of which the same bounds are told.
+    """
     arrays, facts = _recorded()
+    pairs = []
     for objective, name in ((JEPA, "jepa"), (MAE, "mae")):
         for i, kind in enumerate(facts["kinds"][1:]):
             shares = arrays[f"width_{name}_learned"][:, i].mean(-1)
             for width, share in zip(arrays["width_levels"], shares, strict=True):
-                least, most = statement(objective.base_exponent, kind, width)
-                if not least <= share <= most:
-                    return False
-    return True
+                pairs.append((statement(objective.base_exponent, kind, width), share))
+    return tell(pairs, 0.05)
 
 
 @claim(
     "new:random-starts",
     says=r"From random layers, $L=4$, $c=0.4$, $d$ from 4 to 64, within 2.5 times the latest "
-    r"half-time predicted: JEPA learns less than 0.55 of the features (mean of 8 seeds), "
+    r"half-time predicted: JEPA learns a quarter to a half of the features (mean of 8 seeds), "
     r"orthogonal layers or Gaussian, at every width; MAE more than 0.9 from orthogonal "
-    r"layers, and from Gaussian ones of width 32 or more. (Measured in chapter 13.)",
+    r"layers, more than 0.95 from Gaussian ones of width 32 and 64, and 0.65 to 0.9 from narrower "
+    r"ones. (Measured in chapter 13.)",
     chapter=f"{CHAPTER}#scale",
     check=random_check,
     mutants=[
         lambda k, kind, d: random_share(5 - k, kind, d),
-        lambda k, kind, d: (0.9, 1.0) if k == 2 else (0.0, 0.55),
-        lambda k, kind, d: (0.9, 1.0) if d >= 32 else random_share(k, kind, d),
-        lambda k, kind, d: (0.0, 0.3) if k == 3 else random_share(k, kind, d),
+        lambda k, kind, d: (0.95, 1.0) if d in (32, 64) else random_share(k, kind, d),
+        lambda k, kind, d: random_share(k, "gaussian", d),
     ],
 )
 def random_share(k, kind, d):
     if k == 3:
-        return 0.0, 0.55
-    return (0.9, 1.0) if kind == "orthogonal" or d >= 32 else (0.0, 1.0)
+        return 0.25, 0.5
+    if kind == "orthogonal":
+        return 0.9, 1.0
+    return (0.95, 1.0) if d in (32, 64) else (0.65, 0.9)
 
 
 @cache

@@ -70,7 +70,7 @@ def expansion(f, count):
         constant = stop ** number(-m) * f.ring.lerch(stop, number(-m))
     terms.append(scale * constant)
     first = floor(m) + 1
-    beyond = range(first, first + max(count - len(terms), 0))
+    beyond = range(first, first + count)
     return (terms + [-scale * start ** number(n - m) / number(n - m) for n in beyond])[:count]
 
 

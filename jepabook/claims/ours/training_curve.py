@@ -9,6 +9,7 @@ import numpy as np
 import sympy
 
 from jepabook import recorded
+from jepabook.claims.checks.bounds import are_narrowest
 from jepabook.claims.ledger import claim, decided_by
 from jepabook.theory import _layers, critical_time, dynamics, loss_curves, weight_decay
 from jepabook.theory.feature_spectrum import FeatureSpectrum
@@ -430,11 +431,12 @@ def trained():
 
 @decided_by("E")
 def sgd_check(statement):
-    """Statements (kind) -> bounds, for every run: end over lowest, floor's share, unexplained.
+    """Statements (kind) -> bounds of all runs: end over lowest, floor's share, unexplained.
 
     The loss at the end over its lowest; the floor's share of the loss at the end; what is
-    unexplained at the end over that at the start. For JEPA the lowest loss comes within the first
-    500 steps, and the loss has fallen by a third or more by then.
+    unexplained at the end over that at the start. The narrowest, to 0.5 (0.01 where it does not
+    rise), 0.05 and 0.05. For JEPA the lowest loss comes within the first 500 steps, and the loss
+    has fallen by half or more by then.
     """
     path = trained()
     for row, kind in enumerate(KINDS):
@@ -445,11 +447,11 @@ def sgd_check(statement):
             (path.floor[:, row] / loss)[-1],
             (path.unexplained[-1] / path.unexplained[0])[row],
         )
-        for values, (low, high) in zip(found, statement(kind), strict=True):
-            if not np.all((values >= low) & (values <= high)):
-                return False
+        steps = (0.01 if kind == "MAE" else 0.5, 0.05, 0.05)
+        if not all(map(are_narrowest, statement(kind), found, steps)):
+            return False
         if kind != "MAE":
-            if np.any(path.steps[loss.argmin(0)] > 500) or np.any(lowest > loss[0] * 2 / 3):
+            if np.any(path.steps[loss.argmin(0)] > 500) or np.any(lowest > loss[0] / 2):
                 return False
     return True
 
@@ -457,47 +459,49 @@ def sgd_check(statement):
 @claim(
     "new:loss-sgd",
     says=r"SGD from Gaussian weights ($L=4$, 20 features, $\rho$ from 0.5 to 1, 1000 steps, four "
-    r"runs of each): JEPA's loss falls by a third or more within 500 steps, then ends at least 1.5 "
-    r"times its lowest, with the encoder or its average ($\tau=0.3$) as the target; at the end the "
-    r"floor is over 90 % of it, and the unexplained share below 0.4 of its start. MAE's ends "
-    r"within 3 % of its lowest.",
+    r"runs of each): JEPA's loss falls by half or more within 500 steps, then ends at 2 to 6 times "
+    r"its lowest (2 to 3 with the encoder's average, $\tau=0.3$, as the target); at the end the "
+    r"floor is over 90 % of it, and the unexplained share 5 to 15 % of its start (20 to 35 %). "
+    r"MAE's ends within 1 % of its lowest.",
     chapter=f"{CHAPTER}#sgd",
     check=sgd_check,
     mutants=[
-        lambda kind: ((2.6, 9.0), *sgd_bounds(kind)[1:]) if kind == "JEPA" else sgd_bounds(kind),
-        lambda kind: ((1.0, 1.03), *sgd_bounds(kind)[1:]),
         lambda kind: sgd_bounds("JEPA"),
-        lambda kind: (sgd_bounds(kind)[0], (0.0, 0.9), sgd_bounds(kind)[2]),
-        lambda kind: (*sgd_bounds(kind)[:2], (0.4, 2.0)),
+        lambda kind: sgd_bounds("averaged" if kind == "JEPA" else kind),
+        lambda kind: sgd_bounds("MAE"),
     ],
 )
 def sgd_bounds(kind):
-    return ((1.0, 1.03), (0, 1), (0, 1)) if kind == "MAE" else ((1.5, 9), (0.9, 1), (0, 0.4))
+    if kind == "MAE":
+        return [(1.0, 1.01)]
+    if kind == "JEPA":
+        return (2.0, 6.0), (0.9, 1.0), (0.05, 0.15)
+    return (2.0, 3.0), (0.9, 1.0), (0.2, 0.35)
 
 
 @decided_by("E")
 def images_check(statement):
-    """Statements () -> the largest rise, of the means over tenths of the training.
+    """Statements () -> the largest rise, of the means over tenths of the training, to 0.01.
 
-    In each of three recorded trainings of each objective the mean loss over a tenth of the steps
-    exceeds the lowest before it by less than that factor, and JEPA's ends below a quarter of its
-    first logged value.
+    In each of three recorded trainings of each objective: the mean loss over a tenth of the steps
+    over the lowest before it. And JEPA's ends below a quarter of its first logged value.
     """
     arrays, _ = recorded.result("vision")
     tenths = arrays["loss"].reshape(2, 3, 10, -1).mean(-1)
-    rise = (tenths / np.minimum.accumulate(tenths, axis=-1)).max()
+    rises = tenths / np.minimum.accumulate(tenths, axis=-1)
     falls = np.all(arrays["loss"][0, :, -1] < arrays["loss"][0, :, 0] / 4)
-    return bool(rise <= statement() and rise > 1.0 and falls)
+    return bool(are_narrowest((1.0, statement()), rises, 0.01) and falls)
 
 
 @claim(
     "new:loss-images",
     says=r"In the recorded vision transformers of chapter 12, whose targets are normalised, token "
-    r"by token or patch by patch, no loss rises: over tenths of 1600 steps by less than 5 % above "
-    r"its lowest, in three seeds of each objective. (Measured.)",
+    r"by token or patch by patch, no loss rises: over tenths of 1600 steps by less than 4 % above "
+    r"its lowest, in three seeds of each objective, and JEPA's ends below a quarter of its first. "
+    "(Measured.)",
     chapter=f"{CHAPTER}#images-curve",
     check=images_check,
-    mutants=[lambda: 1.0, lambda: 0.9],
+    mutants=[lambda: 1.0, lambda: 1.05],
 )
 def largest_rise():
-    return 1.05
+    return 1.04
