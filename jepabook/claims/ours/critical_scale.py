@@ -99,15 +99,15 @@ def _falls_like_one_over_depth(errors):
 def deep_check(statement):
     """Statements (objective, L, lam, sigma2, c) -> the critical time at epsilon = c^L for large L.
 
-    The relative error is of order 1 / L.
+    The relative error is of order 1 / L, whatever the fraction of the final size.
     """
     with mp.workdps(DIGITS):
         for objective in BOTH:
-            for lam, rho, c in (("1.3", "0.8", "0.5"), ("0.7", "1.1", "0.3")):
-                lam, rho, c = mpf(lam), mpf(rho), mpf(c)
+            for *known, p in (("1.3", "0.8", "0.5", "0.5"), ("0.7", "1.1", "0.3", "0.9")):
+                lam, rho, c = map(mpf, known)
                 errors = [
                     statement(objective, depth, lam, lam / rho, c)
-                    / _time(objective, depth, lam, rho, c**depth, mpf("0.5"))
+                    / _time(objective, depth, lam, rho, c**depth, mpf(p))
                     - 1
                     for depth in (100, 200, 400)
                 ]

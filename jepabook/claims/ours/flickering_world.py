@@ -238,22 +238,24 @@ def order_check(statement):
     """Statements (difference of the mean times, both deviations) -> P(the order of theory).
 
     On the stream, for every objective and learning rate: within two standard errors of the share
-    of 128 seeds in which theory's order comes true.
+    of 128 seeds in which theory's order comes true. The probabilities of the five settings, to
+    two digits, run from 0.69 to 0.98.
     """
     measured, groups, units, depth, epsilon = half_times()
-    features = generative.two_images(4).theory()
+    features, shares = generative.two_images(4).theory(), []
     for k, (objective, _) in enumerate(groups):
         due = critical_time.exact(
             objective, features.lam, features.rho, depth=depth, epsilon=epsilon
         )
         spread = [deviation(objective, a, depth, epsilon, units[k], False) for a in (0, 1)]
         share = statement(abs(due[1] - due[0]), spread)
+        shares.append(share)
         times = measured["stream"][:, k]
         found = ((times[:, 0] < times[:, 1]) == (due[0] < due[1])).mean()
         error = np.sqrt(share * (1 - share) / len(times))
         if not abs(found - share) < 2 * error:
             return False
-    return True
+    return len(shares) == 5 and np.allclose(np.round(np.sort(shares), 2)[[0, -1]], (0.69, 0.98))
 
 
 @claim(

@@ -373,6 +373,8 @@ def half_time_check(statement):
     for objective in BOTH:
         for depth in (1, 2, 4, 20):
             latest = statement(objective, depth)
+            if not latest > 0.237:
+                return False
             for f in (1e-6, 0.1, 0.5, 0.9):
                 lam, rho = random_masks.moments(np.geomspace(0.02, 20, 200), 0.7, f)
                 final = dynamics.fixed_point(objective, rho, depth=depth)
@@ -387,7 +389,7 @@ def half_time_check(statement):
             start = 1.003 * latest * dynamics.fixed_point(objective, rho[0], depth=depth)
             if np.diff(critical_time.exact(objective, lam, rho, depth=depth, epsilon=start)) < 0:
                 return False
-    return random_masks.latest_start(JEPA, depth=1000) > 0.237
+    return statement(JEPA, 1000) > 0.237
 
 
 @claim(
@@ -480,8 +482,8 @@ def flip_share(g, first, second):
 def share_check(statement):
     """Statements (g, excess, level) -> the visible share at which a feature grows fastest.
 
-    The maximum of the velocity; and the share at which a size is reached soonest must lie between
-    those of that size and of the start.
+    The maximum of the velocity, which vanishes at twice that share; and the share at which a size
+    is reached soonest must lie between those of that size and of the start.
     """
     for objective in BOTH:
         for depth, epsilon in ((1, 0.05), (3, 0.02)):
@@ -494,6 +496,12 @@ def share_check(statement):
                         for step in (-0.01, 0, 0.01)
                     ]
                     if not (0.01 < best < 0.5 and at[1] > max(at[0], at[2])):
+                        return False
+                    grows, shrinks = (
+                        _velocity(objective, w, excess, level, 2 * best * by, depth)
+                        for by in (0.999, 1.001)
+                    )
+                    if not grows > 0 > shrinks:
                         return False
 
                 def time(f, known=(objective, depth, epsilon, excess, level)):
@@ -533,8 +541,14 @@ def empty_check(statement):
     """Statements (f, gamma) -> (rho of an empty direction, negative features' part of the gain).
 
     The gain of a linear predictor, E|y|^2 minus the least error, is the trace of
-    Sigma_yx Sigma_xx^-1 Sigma_xy; features without power, no noise, an orthogonal dictionary.
+    Sigma_yx Sigma_xx^-1 Sigma_xy; features without power, no noise, an orthogonal dictionary. With
+    powers of every kind lambda is negative exactly along those below the mean.
     """
+    power = _rng(9).permutation(np.arange(1.0, 9.0))
+    world = RandomMasks(hadamard(8) / 8**0.5, power, 0.0, 0.4)
+    lam = np.diag(world.dictionary @ world.covariances()[1] @ world.dictionary.T)
+    if not np.array_equal(lam < 0, power < power.mean()):
+        return False
     for width, active in ((8, 2), (8, 5), (16, 4)):
         power = sparse_power(width, active / width)
         for f in SHARES:

@@ -140,20 +140,21 @@ def units(L, lam, rho, tau):
 def convergence_check(statement):
     """Statements (L, rho) -> the final size, of encoder and target alike.
 
-    From random starts of both; and from a common start both sizes grow, the target's behind, and
-    the critical time falls as tau grows, towards JEPA's, which it exceeds. A slow target that
-    starts near its end lets the feature come before JEPA.
+    From random starts of both, at three rates; and from a common start both sizes grow, the
+    target's behind, and the critical time falls as tau grows, towards JEPA's, which it exceeds. A
+    slow target that starts near its end lets the feature come before JEPA.
     """
     rng = np.random.default_rng(9)
     for depth in (1, 2, 3):
         rho, lam = rng.uniform(0.7, 1.2, 2), rng.uniform(0.8, 1.5, 2)
         start, teacher = rng.uniform(0.2, 2.0, (2, 2))
-        t = np.array([0.0, 1e3])
-        ends = target_network.trajectory(
-            t, lam, rho, depth=depth, epsilon=start, target_rate=0.3, teacher=teacher
-        )
-        if not np.allclose([sizes[-1] for sizes in ends], statement(depth, rho), rtol=1e-6):
-            return False
+        for rate in (0.03, 0.3, 10.0):
+            t = np.array([0.0, 1e3 / min(rate, 1.0)])
+            ends = target_network.trajectory(
+                t, lam, rho, depth=depth, epsilon=start, target_rate=rate, teacher=teacher
+            )
+            if not np.allclose([sizes[-1] for sizes in ends], statement(depth, rho), rtol=1e-6):
+                return False
         epsilon = 0.2 * 0.7**depth
         w, slow = target_network.trajectory(
             np.linspace(0, 100, 30), lam, rho, depth=depth, epsilon=epsilon, target_rate=0.1
@@ -407,29 +408,23 @@ def slow_order_check(statement):
     """Statements (lam, rho) -> what rises along the order of half-times at a slow target.
 
     Sizes at any one time after the first epoch, and the times at which a common size is reached,
-    come in the opposite order.
+    come in the opposite order. Three depths, features drawn at random.
     """
     rng = np.random.default_rng(4)
-    lam, rho, depth, epsilon, tau = (
-        rng.uniform(0.5, 1.5, 4),
-        np.linspace(0.6, 1.2, 4),
-        3,
-        0.01,
-        1e-7,
-    )
-    rng.shuffle(rho)
-    along = np.argsort(statement(lam, rho))
-    half = target_network.critical_time(lam, rho, depth=depth, epsilon=epsilon, target_rate=tau)
-    common = target_network.critical_time(
-        lam, rho, depth=depth, epsilon=epsilon, target_rate=tau, goal=0.15
-    )
-    t = np.linspace(0, half.max(), 5)
-    sizes, _ = target_network.trajectory(t, lam, rho, depth=depth, epsilon=epsilon, target_rate=tau)
-    return (
-        np.all(np.diff(half[along]) > 0)
-        and np.all(np.diff(common[along]) < 0)
-        and np.all(np.diff(sizes[1:, along]) > 0)
-    )
+    for depth, epsilon, goal in ((1, 0.01, 0.3), (2, 0.01, 0.2), (3, 0.01, 0.15)):
+        lam, rho = rng.uniform(0.5, 1.5, 4), rng.permutation(np.linspace(0.6, 1.2, 4))
+        known = {"depth": depth, "epsilon": epsilon, "target_rate": 1e-7}
+        along = np.argsort(statement(lam, rho))
+        half = target_network.critical_time(lam, rho, **known)
+        common = target_network.critical_time(lam, rho, **known, goal=goal)
+        sizes, _ = target_network.trajectory(np.linspace(0, half.max(), 5), lam, rho, **known)
+        if not (
+            np.all(np.diff(half[along]) > 0)
+            and np.all(np.diff(common[along]) < 0)
+            and np.all(np.diff(sizes[1:, along]) > 0)
+        ):
+            return False
+    return True
 
 
 @claim(

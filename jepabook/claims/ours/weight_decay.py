@@ -71,8 +71,14 @@ def critical_decay(k, L, lam, rho):
 def jump_check(statement):
     """Statements (k, L) -> the stable size at kappa_c as a share of the size without decay.
 
-    There the two sizes meet; below kappa_c the stable one shrinks as kappa grows.
+    There the two sizes meet; below kappa_c the stable one shrinks as kappa grows. The shares of
+    all depths fill, from their value at L = 1, the intervals of the claim.
     """
+    for objective, first, limit in ((JEPA, 0.5, np.exp(-0.5)), (MAE, 0.0, 0.5)):
+        shares = np.array([statement(objective.base_exponent, L) for L in (*range(1, 99), 10**6)])
+        rises = np.all(np.diff(shares) > 0) and shares[0] == first
+        if not (rises and limit - 1e-4 < shares[-1] < limit):
+            return False
     rng = np.random.default_rng(3)
     for objective in BOTH:
         for depth in range(1, 7):

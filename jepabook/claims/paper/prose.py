@@ -94,18 +94,27 @@ def quarter_circle(s):
 
 @decided_by("E")
 def reachable_check(statement):
-    """Statements (balanced) -> whether MAE, L > 1, can end at JEPA's size from an aligned start."""
-    rho, depth = 0.5, 2
-    size = dynamics.fixed_point(JEPA, rho, depth=depth)
-    tries = {True: [(0.1, 0.1), (0.4, 0.4)], False: [(0.1, np.sqrt(3.75 + 0.1**2)), (0.1, 0.3)]}
-    for balanced, starts in tries.items():
-        ends = []
-        for encoder, decoder in starts:
-            scales = np.array([[encoder], [encoder], [decoder]])
-            ends += [unbalanced.unbalanced_sizes(MAE, [1.0], [rho], scales, [0.0, 200.0])[-1, 0]]
-        reached = min(abs(end / size - 1) for end in ends) < 1e-4
-        if reached != statement(balanced):
-            return False
+    """Statements (balanced) -> whether one objective, L > 1, can end at the other's size.
+
+    From an aligned start, MAE at JEPA's and JEPA at MAE's, by integration.
+    """
+    rho, depth, first = 0.5, 2, 0.1
+    # v^2 - omega^2 at which v omega^L = rho has omega^L = rho^L; and omega^2 - v^2 at which
+    # v = rho has omega^L = MAE's size
+    apart = {MAE: 3.75, JEPA: rho ** (2 / (depth + 1)) - rho**2}
+    for objective, other in ((MAE, JEPA), (JEPA, MAE)):
+        size = dynamics.fixed_point(other, rho, depth=depth)
+        larger = np.sqrt(apart[objective] + first**2)
+        uneven = (first, larger) if objective is MAE else (larger, first)
+        for balanced, starts in {True: [(0.1, 0.1), (0.4, 0.4)], False: [uneven]}.items():
+            ends = []
+            for encoder, decoder in starts:
+                scales = np.array([[encoder], [encoder], [decoder]])
+                path = unbalanced.unbalanced_sizes(objective, [1.0], [rho], scales, [0.0, 200.0])
+                ends.append(path[-1, 0])
+            reached = min(abs(end / size - 1) for end in ends) < 1e-4
+            if reached != statement(balanced):
+                return False
     return True
 
 
@@ -121,7 +130,8 @@ def reachable_check(statement):
         says=r"Only from balanced starts. MAE's loss fixes the product $v\,\omega^L=\rho$ "
         r"alone: with $L=2$, $\rho=\frac12$ its global minimiser $\omega=\frac12$, $v=2$ "
         r"has JEPA's size $\rho^L$, and training ends there from "
-        r"$v^2-\omega^2=\frac{15}4$ (`new:imbalance`).",
+        r"$v^2-\omega^2=\frac{15}4$; JEPA ends at MAE's size from "
+        r"$\omega^2-v^2=\rho^{2/(L+1)}-\rho^2$ (`new:imbalance`).",
         consequence="The two sizes of (9) belong to balance, which gradient flow keeps, not to the "
         "objectives.",
         changes_result=True,
