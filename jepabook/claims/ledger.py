@@ -125,7 +125,7 @@ def claim(
     says,
     chapter,
     check,
-    mutants,
+    mutants=(),
     erratum=None,
     definition=False,
     unreproduced=False,
@@ -145,8 +145,9 @@ def claim(
         ``notebook-name#target`` of the cell that discusses it.
     check : callable
         Maps a statement to True or False.
-    mutants : sequence of statements
-        Wrong variants (of an order: also those that are not sharp); the check must reject all.
+    mutants : sequence of statements, optional
+        Misreadings that no single token makes (of an order: also those that are not sharp); the
+        check must reject all, and all that `jepabook.claims.mutants` makes of one token.
     erratum : Erratum, optional
     definition, unreproduced : bool
         Whether a statement that passes is a definition; whether it is an experiment that was not
@@ -171,8 +172,6 @@ def claim(
     methods = _letters(getattr(check, "methods", None) if methods is None else methods)
     if not isinstance(mutants, (list, tuple)):
         raise ValueError(f"mutants must be a sequence, got {validate.one_line(mutants)}")
-    if not mutants:
-        raise ValueError(f"mutants must not be empty, got none for {id!r}")
 
     def enter(statement):
         module = getattr(statement, "__globals__", {})

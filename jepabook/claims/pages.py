@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from jepabook.claims import mutants
 from jepabook.claims.ledger import METHODS, VERDICTS
 
 JSON = "application/vnd.jepabook.ledger+json"  # of an output that holds the rows for machines
@@ -79,17 +80,22 @@ class Verdicts:
 
 
 def summary(results):
-    """A table of how many claims have each verdict."""
+    """A table of how many claims have each verdict, and how many wrong variants there are."""
     paper, ours = Counter(), Counter()
     for claim, verdict in results:
         (ours if claim.id.startswith("new:") else paper)[verdict] += 1
-    mutants = sum(len(claim.mutants) for claim, _ in results)
+    by_hand = sum(len(claim.mutants) for claim, _ in results)
+    made = mutants.of_book({claim.id: claim for claim, _ in results})
     lines = ["| verdict | the paper's items | ours |", "|---|---|---|"]
     for verdict in VERDICTS:
         if paper[verdict] or ours[verdict]:
             lines.append(f"| {verdict} | {paper[verdict]} | {ours[verdict]} |")
     lines.append(f"| *all* | {paper.total()} | {ours.total()} |")
-    lines += ["", f"Mutants that the checks must reject: {mutants}."]
+    lines += [
+        "",
+        f"Wrong variants: {sum(map(len, made.values()))} made by machine (a few of which say the "
+        f"same), and {by_hand} written by hand, for what no single token makes.",
+    ]
     return "\n".join(lines)
 
 

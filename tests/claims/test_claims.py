@@ -231,7 +231,7 @@ def test_surviving_mutants_are_found():
         ({"where": 3}, "where"),
         ({"methods": "SX"}, "methods"),
         ({"methods": ""}, "methods"),
-        ({"mutants": []}, "mutants"),
+        ({"mutants": lambda: 2}, "mutants"),
     ],
 )
 def test_malformed_claim_is_refused(changes, name):

@@ -27,6 +27,10 @@ def test_a_sample_of_variants_is_rejected(id, made):
     assert not passed, "mend the check, or list what says the same in tests/claims/equivalent.toml"
 
 
+def test_every_check_has_something_to_reject(made):
+    assert not [id for id, claim in BOOK.items() if not claim.mutants and not made[id]]
+
+
 def test_what_is_listed_is_there_and_has_a_reason(made):
     for id, listed in LISTED.items():
         names = {variant.name for variant in made[id]}
