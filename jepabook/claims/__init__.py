@@ -49,6 +49,7 @@ MODULES = (
     "paper.prose",
     "ours.image_measures",
     "ours.ends",
+    "ours.later_work",
 )
 
 
