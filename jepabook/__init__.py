@@ -27,6 +27,7 @@ _HOMES = {
         "matrix_flow",
         "noncommuting",
         "objectives",
+        "predictor_rate",
         "rests",
         "target_network",
         "unaligned_starts",
@@ -60,7 +61,7 @@ _MODULES |= {
     "features": _MODULES["feature_spectrum"],
     "momentum": _MODULES["target_network"],
 }
-_REST = ("figures", "recorded", "spectrum", "tables", "vision")
+_REST = ("figures", "recorded", "spectrum", "tables", "vision", "watch")
 
 __all__ = [*_OBJECTS, *(name for names in _HOMES.values() for name in names), *_REST]
 

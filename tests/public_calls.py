@@ -201,6 +201,9 @@ def theory():
         "loss_curves.curve": made("objective", "lam", "rho", "depth", "epsilon")
         | {"t": [0.0, 1.0], "variance_y": 2.0, "weight_decay": 0.01}
         | {"target_rate": 0.5, "teacher": 0.1},
+        "predictor_rate.least_rate": made("lam", "rho", "depth", weight_decay=0.01),
+        "predictor_rate.trajectory": made("lam", "rho", "depth", "epsilon", predictor_rate=2.0)
+        | {"t": [0.0, 1.0], "weight_decay": 0.01},
         "weight_decay.critical_decay": made("objective", "lam", "rho", "depth"),
         "weight_decay.fixed_points": made("objective", "lam", "rho", "depth", weight_decay=0.01),
         "weight_decay.greatest_decay": START,
@@ -534,6 +537,18 @@ def data():
         },
         "spectrum.predict": {"spectrum": estimate, "depth": 2, "epsilon": 0.01, "fraction": 0.5},
         "spectrum.table": both | {"labels": stand},
+        "watch.embeddings": {
+            "checkpoints": [np.stack([X, X]), np.stack([X, 2 * X])],
+            "clusters": np.arange(40),
+            "groups": 4,
+            "confidence": 0.9,
+        },
+        "watch.log": {
+            "loss": np.linspace(1, 2, 100),
+            "variance": np.linspace(1, 2, 100),
+            "since": 0.1,
+            "confidence": 0.9,
+        },
     }
 
 

@@ -112,8 +112,8 @@ def write(folder, spectrum, prediction, facts, labels=None):
 def table(spectrum, prediction, labels=None):
     """The features as CSV text: lam and rho with intervals, verdicts, times, places, and pulls.
 
-    Columns of `Spectrum`, `Prediction` and, if they are given, `Labels` (``label_...``), under their
-    names; a place of 0 is none.
+    Columns of `Spectrum`, `Prediction` and, if they are given, `Labels` (``label_...``), under
+    their names; a place of 0 is none.
     """
     _refuse_others(spectrum, prediction, labels)
     lows_highs = [*spectrum.interval(spectrum.lam_replicates)]

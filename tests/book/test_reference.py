@@ -37,6 +37,7 @@ LEFT_OUT = {
     "jepabook.worlds": FOLDER,
     "jepabook.training.networks": "the inside of linear_net, which hands on all that is public",
     "jepabook.spectrum.*": "the inside of spectrum, which hands on all that is public",
+    "jepabook.watch.*": "the inside of watch, which hands on all that is public",
     "jepabook.vision": FOLDER,
     "jepabook.vision.convert": "a command; its function is handed on by vision.images",
     "jepabook.vision.crops": "the inside of vision.images",
