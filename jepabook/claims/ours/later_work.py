@@ -760,8 +760,9 @@ def multiplier_check(statement):
                 found[:-1] = matrix_flow.gradient(MAE, swapped, xx, shift)[:-1]
             return found
 
-        factor, *ends = statement(gain, depth, rho, gain)
-        with_v, without = (slope(start, plain)[:-1] for plain in (True, False))
+        factor, *ends = statement(0.45, depth, rho, gain)
+        other = np.concatenate([start[:-1], start[-1:] / gain * 0.45])  # of eigenvalue 0.45
+        with_v, without = (slope(other, plain)[:-1] for plain in (True, False))
         if not np.allclose(with_v, factor * without):
             return False
         for plain, end in zip((True, False), ends, strict=True):
