@@ -23,7 +23,7 @@ def final_size(rho, *, depth, epsilon, predictor_rate):
     Returns
     -------
     ndarray or float64
-        omega^L; epsilon where predictor_rate is inf.
+        omega^L, which tends to epsilon as predictor_rate grows.
     """
     depth = validate.depth(depth)
     rho, epsilon, rate = validate.broadcast(
