@@ -7,9 +7,9 @@
 import datetime
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
+
+from jepabook._support import files
 
 FOLDER = Path("_build") / "measured"
 NOTEBOOKS = "notebooks"
@@ -21,17 +21,9 @@ def today():
 
 
 def write_whole(path, facts):
-    """Write facts as JSON, whole or not at all."""
+    """Write facts as JSON, in the order of their names, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    files.write(path, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
 
 
 def read(path):
