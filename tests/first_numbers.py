@@ -22,7 +22,7 @@ from jepabook import (
 )
 from jepabook.claims import examples
 from jepabook.vision import batches, crops, leaves, model, subspaces
-from results import assumptions, flicker, sgd
+from results import assumptions, flicker, returns, sgd
 
 FLAT = examples.patterns()  # patterns whose entries are all equally large
 
@@ -55,6 +55,7 @@ def sources():
             minibatch.GaussianViews(np.diag(lam / rho), np.diag(lam), np.diag(lam / rho), 9, 1),
         )
     yield "no noise", assumptions.views(4, seeds=2)
+    yield "returns", returns.source(100)
     for draw in minibatch.GaussianViews.DRAWS:
         views = minibatch.GaussianViews(xx, yx, singular, 2, 1, draw, torch.float64)
         yield f"singular {draw}", views

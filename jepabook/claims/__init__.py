@@ -47,6 +47,7 @@ MODULES = (
     "ours.your_data",
     "paper.figure_7",
     "paper.prose",
+    "paper.prose_orders",
     "ours.image_measures",
     "ours.ends",
     "ours.later_work",

@@ -11,7 +11,7 @@ import pytest
 
 from jepabook import JEPA, FeatureSpectrum, recorded, same_minibatches
 from jepabook.vision import images, model, runs, train
-from results import assumptions, coverage, flicker, sgd, target_network, vision
+from results import assumptions, coverage, flicker, returns, sgd, target_network, vision
 
 # Relative. Records made on a processor of one vendor, and the same beginnings on one of another
 # vendor, there under three kinds of arithmetic, were at most 2.4e-7 apart: float32's last digits.
@@ -99,6 +99,16 @@ def test_the_beginning_under_target_networks_comes_out_as_recorded():
     within = np.isfinite(found) & np.isfinite(due)  # a few fall back later
     assert within.sum() > 0.9 * np.isfinite(found).sum() > 300
     np.testing.assert_allclose(found[within], due[within], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("name", ["orthogonal_population_2", "gaussian_100_2"])
+def test_the_beginning_of_the_long_trainings_comes_out_as_recorded(name):
+    """Sizes and the decoder's eigenvalues in the first 300 of 200 000 steps."""
+    arrays, _ = recorded.result("returns")
+    found = returns.follow(*returns.SETTINGS[name], stretches=40)
+    for key in ("sizes", "modulus"):
+        due = arrays[f"{name}_{key}"][: len(found[key])]
+        np.testing.assert_allclose(found[key], due, rtol=ROUNDING, err_msg=key)
 
 
 def test_intervals_hold_the_truth_in_every_cell_as_recorded_and_again_in_the_smallest_views():

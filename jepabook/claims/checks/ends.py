@@ -9,7 +9,7 @@ import numpy as np
 import sympy
 from mpmath import mp, mpf
 from scipy.integrate import solve_ivp
-from scipy.linalg import block_diag, eigh, expm, fractional_matrix_power
+from scipy.linalg import block_diag, eigh, expm, fractional_matrix_power, solve_sylvester
 from scipy.optimize import least_squares
 from scipy.stats import ortho_group
 
@@ -322,6 +322,86 @@ def ends_check(statement):
     return len(signs) == 2
 
 
+def decoder_velocity(x, xx, yx, depth):
+    """dX/dt of the decoder seen from the features, X = O'VO with W = sqrt(W W') O (balanced).
+
+    The network of X has the layers sqrt(X'X) and the decoder X, up to turns of its code.
+    """
+    _, scales, rows = np.linalg.svd(x)
+    root = rows.T * scales @ rows
+    powers = [np.linalg.matrix_power(root, n) for n in range(depth + 1)]
+    layers = np.stack([root] * depth + [x])
+    steps = -matrix_flow.gradient(JEPA, layers, xx, yx)
+    code = sum(powers[depth - 1 - a] @ steps[a] @ powers[a] for a in range(depth))
+    turn = solve_sylvester(powers[depth], powers[depth], code - code.T)
+    return steps[-1] + x @ turn - turn @ x
+
+
+@decided_by("E")
+def collapse_check(statement):
+    """Statements (k, lam, L) -> rates of the direction at X = -diag(k), in units of the shrinking.
+
+    There all weights shrink at one rate as they go to 0; k and the rates are those of the flow of
+    X at vanishing scale, linearised by central differences.
+    """
+    rng = np.random.default_rng(8)
+    for width, depth in ((2, 1), (2, 3), (3, 1), (3, 2), (4, 2)):
+        lam = rng.uniform(0.5, 2, width)
+        k = lam ** (-1 / (2 * depth - 1))
+        end, vanishing = -np.diag(k), 1e-9 * covariances(rng, width, 0.5)[0]
+        if not np.allclose(decoder_velocity(end, vanishing, np.diag(lam), depth), -end, atol=1e-7):
+            return False
+        columns = []
+        for unit in np.eye(width**2).reshape(-1, width, width):
+            ahead, behind = (
+                decoder_velocity(end + step * unit, vanishing, np.diag(lam), depth)
+                for step in (1e-5, -1e-5)
+            )
+            columns.append((ahead - behind).ravel() / 2e-5)
+        # the direction X / |X| loses the shrinking itself
+        true = np.sort_complex(np.linalg.eigvals(np.stack(columns, axis=1)) + 1)
+        said = np.sort(np.concatenate(statement(k, lam, depth)))
+        if said.shape != true.shape or np.abs(true - said).max() > 1e-5:
+            return False
+    return _only_symmetric_starts_collapse()
+
+
+@cache
+def _only_symmetric_starts_collapse():
+    """From V = -W, balanced, all goes to 0; with V turned by 0.02 it comes back (d = 3, L = 1)."""
+    lam, rho = np.array([1.0, 1.3, 0.8]), np.array([1.0, 0.7, 0.8])
+    xx, yx = np.diag(lam / rho), np.diag(lam)
+    scales = np.diag(0.3 / lam)
+    sizes = [
+        matrix_flow.feature_sizes(
+            flow(JEPA, np.stack([scales, -turn @ scales]), xx, yx, [0.0, 4000.0])[-1]
+        )
+        for turn in (np.eye(3), matrix_turn(3, 0.02, 1))
+    ]
+    return sizes[0].max() < 1e-2 and (sizes[1] > rho / 2).sum() == 2
+
+
+@decided_by("E")
+def turning_check(statement):
+    """Statements (v, w) -> whether an aligned feature of lam > 0 whose decoder is v < 0 comes.
+
+    w holds the scales of the encoder's layers. Gradient flow of two aligned features, the other of
+    the right sign.
+    """
+    rng = np.random.default_rng(4)
+    xx, yx = np.diag([1.2, 1.0]), np.diag([1.0, 0.8])
+    outcomes = set()
+    for depth in (1, 1, 1, 2, 2, 2, 3, 3, 3, 3):
+        v, layers = -rng.uniform(0.4, 0.9), rng.uniform(0.5, 1.0, depth)
+        weights = [np.diag([0.8, scale]) for scale in layers] + [np.diag([0.8, v])]
+        end = flow(JEPA, np.stack(weights), xx, yx, [0.0, 2000.0])[-1]
+        came = end[-1][1, 1] > 0.79
+        outcomes.add(bool(came))
+        if came != statement(v, layers):
+            return False
+    return len(outcomes) == 2
+
+
 @decided_by("S")
 def straight_check(statement):
     """Statements (v, lam, sigma2, L, modulus) -> dv/dt of two equal features, V and W complex."""
@@ -525,7 +605,7 @@ def _log_time(lam, rho, depth, gain):
 
 @decided_by("E")
 def read_off_check(statement):
-    """Statements (objective, times, sizes, final, L) -> (lam, rho); exact, with rho's error."""
+    """Statements (objective, times, sizes, final, L) -> (lam, rho); exact, with their errors."""
     rng = np.random.default_rng(5)
     for objective in BOTH:
         for depth in (1, 2, 5):
@@ -544,5 +624,12 @@ def read_off_check(statement):
             off = statement(objective, times, sizes, final * (1 + 1e-6), depth)[1] / rho - 1
             power = objective.saturation_power(depth=depth) / depth
             if abs(off / (power * 1e-6) - 1) > 1e-4:
+                return False
+            # one of the first size lam with q - 1, where sizes are small and far apart
+            small = final * np.array([1e-7, 1e-3])
+            due = statement(objective, times, small, final, depth)[0]
+            found = statement(objective, times, small * [1 + 1e-6, 1.0], final, depth)[0]
+            power = objective.growth_exponent(depth=depth) - 1
+            if power > 0 and abs((1 - found / due) / (power * 1e-6) - 1) > 0.02:
                 return False
     return True
