@@ -160,7 +160,6 @@ def effective_depth_check(statement):
     check=effective_depth_check,
     mutants=[
         lambda k, L, M: L,
-        lambda k, L, M: L + M - 1,
         lambda k, L, M: L / M if k == 3 else L + M - 1,
         lambda k, L, M: 1 + (L - 1) / M if k == 3 else L,
     ],

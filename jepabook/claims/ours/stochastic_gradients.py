@@ -175,7 +175,6 @@ def rising_threshold_check(statement):
     mutants=[
         lambda p, s, rho, v: 0,
         lambda p, s, rho, v: threshold_velocity(p, [1] * len(s), rho, v),
-        lambda p, s, rho, v: threshold_velocity(p, s, rho, v) / 2,
         lambda p, s, rho, v: threshold_velocity(p, s, rho, 0),
     ],
 )

@@ -120,7 +120,6 @@ def one_function_check(statement):
     chapter=f"{CHAPTER}#layer-average",
     check=one_function_check,
     mutants=[
-        lambda L, lam, rho, tau: (rho, lam * rho ** (2 * L), tau / (lam * rho ** (2 * L))),
         lambda L, lam, rho, tau: (
             rho**L,
             lam * rho ** (2 * L - 1),
@@ -295,11 +294,9 @@ def _same_order(a, b):
     mutants=[
         lambda L, lam, rho, w: (lam * w, rho, *behind_teacher(L, lam, rho, w)[2:]),
         lambda L, lam, rho, w: (lam, rho * w, *behind_teacher(L, lam, rho, w)[2:]),
-        lambda L, lam, rho, w: (lam * w, rho / w, *behind_teacher(L, lam, rho, w)[2:]),
         lambda L, lam, rho, w: (lam * w, rho * w, (rho * w) ** L, lam * w),
         lambda L, lam, rho, w: (lam * w, rho * w, rho ** (L / (L + 1)) * w, lam * w),
         lambda L, lam, rho, w: (lam * w, rho * w, (rho * w) ** (L / (L + 1)), lam),
-        lambda L, lam, rho, w: (lam * w, rho * w, (rho * w) ** (L / (L + 1)), rho * w),
     ],
 )
 def behind_teacher(L, lam, rho, teacher):

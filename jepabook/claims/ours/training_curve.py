@@ -267,7 +267,6 @@ def rate_check(statement):
         lambda squares, pull: -squares,
         lambda squares, pull: pull - squares / 2,
         lambda squares, pull: 2 * pull - squares,
-        lambda squares, pull: squares + pull,
     ],
 )
 def loss_rate(squares, pull):
@@ -404,7 +403,6 @@ def unexplained_check(statement):
     chapter=f"{CHAPTER}#watch",
     check=unexplained_check,
     mutants=[
-        lambda s, r: s**2 - r * s + 1,
         lambda s, r: 1 - r * s,
         lambda s, r: (s - r) ** 2,
         lambda s, r: 1 - r**2 + 0 * s,

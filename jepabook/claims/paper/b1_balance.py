@@ -16,10 +16,10 @@ BALANCE = "07-from-matrices-to-one-equation#balance"
 SHARED_FORM = "07-from-matrices-to-one-equation#shared-form"
 
 
-def sandwich(n, a, xi, sign=1, left_from=1, brackets=True):
-    """[W_{L+1} ... W_{a+left_from}]' (xi - W Sigma_xx) [W_a ... W_1]'."""
+def sandwich(n, a, xi, sign=1, brackets=True):
+    """[W_{L+1} ... W_{a+1}]' (xi - W Sigma_xx) [W_a ... W_1]'."""
     last = n.depth + 1
-    left = n.product(a + left_from, last).T if brackets else n.transposes(a + left_from, last)
+    left = n.product(a + 1, last).T if brackets else n.transposes(a + 1, last)
     return left @ (xi - sign * n.total @ n.xx) @ n.product(1, a).T
 
 
@@ -32,9 +32,7 @@ def sandwich(n, a, xi, sign=1, left_from=1, brackets=True):
     check=layers_check(MAE, layers="inner"),
     mutants=[
         lambda n, dot, a: (dot(a) @ n.layer(a).T, sandwich(n, a, n.yx.T)),
-        lambda n, dot, a: (dot(a) @ n.layer(a).T, sandwich(n, a, n.yx, left_from=0)),
         lambda n, dot, a: (dot(a) @ n.layer(a).T, sandwich(n, a, n.yx, brackets=False)),
-        lambda n, dot, a: (dot(a) @ n.layer(a), sandwich(n, a, n.yx)),
     ],
 )
 def velocity_times_layer(n, dot, a):
@@ -106,10 +104,6 @@ def last_layers(n, dot, a):
     check=layers_check(JEPA, MAE),
     mutants=[
         lambda n, dot, a: (
-            n.layer(a + 1).T @ dot(a + 1) - dot(a + 1).T @ n.layer(a + 1),
-            dot(a) @ n.layer(a).T + n.layer(a) @ dot(a).T,
-        ),
-        lambda n, dot, a: (
             n.layer(a + 1).T @ dot(a + 1) + dot(a + 1).T @ n.layer(a + 1),
             dot(a).T @ n.layer(a) + n.layer(a).T @ dot(a),
         ),
@@ -131,7 +125,6 @@ def sum_of_both(n, dot, a):
     mutants=[
         lambda n, a: n.layer(a + 1) @ n.layer(a + 1).T - n.layer(a).T @ n.layer(a),
         lambda n, a: n.layer(a + 1).T @ n.layer(a + 1) - n.layer(a).T @ n.layer(a),
-        lambda n, a: n.layer(a + 1).T @ n.layer(a + 1) + n.layer(a) @ n.layer(a).T,
     ],
 )
 def conserved(n, a):

@@ -112,7 +112,6 @@ def mae_decoder_flow(n):
     mutants=[
         lambda n, a: layer_velocity(n, a, n.encoder @ n.yx, n.depth + 1, left="none"),
         lambda n, a: layer_velocity(n, a, n.encoder @ n.yx, n.depth + 1, right="none"),
-        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx, n.depth),
         lambda n, a: layer_velocity(n, a, n.total @ n.yx, n.depth + 1),
     ],
     erratum=Erratum(
@@ -140,14 +139,14 @@ def jepa_last_layer_flow(n):
     return n.encoder @ n.yx @ n.encoder.T - n.total @ n.xx @ n.encoder.T
 
 
-def product_rule_terms(n, velocities, start=1, cut=0, swapped=False):
-    """Sum over a = start ... L + 1 - cut of (layers above a) velocity_a (layers below a)."""
+def product_rule_terms(n, velocities, swapped=False):
+    """Sum over a = 1 ... L + 1 of (layers above a) velocity_a (layers below a)."""
     last = n.depth + 1
     return sum(
         n.product(1, a - 1) @ velocities[a - 1] @ n.product(a + 1, last)
         if swapped
         else n.product(a + 1, last) @ velocities[a - 1] @ n.product(1, a - 1)
-        for a in range(start, last + 1 - cut)
+        for a in range(1, last + 1)
     )
 
 
@@ -158,8 +157,6 @@ def product_rule_terms(n, velocities, start=1, cut=0, swapped=False):
     chapter=PRODUCT_RULE,
     check=product_rule_check,
     mutants=[
-        lambda n, v: product_rule_terms(n, v, cut=1),
-        lambda n, v: product_rule_terms(n, v, start=2),
         lambda n, v: product_rule_terms(n, v, swapped=True),
     ],
 )

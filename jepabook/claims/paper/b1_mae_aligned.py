@@ -6,7 +6,7 @@ import numpy as np
 
 from jepabook.claims.checks.aligned import along_flow_check, sides_check, solution_check
 from jepabook.claims.ledger import claim
-from jepabook.claims.paper.b1_jepa_aligned import jepa_rate, mae_rate
+from jepabook.claims.paper.b1_jepa_aligned import mae_rate
 from jepabook.theory.objectives import MAE
 
 WHERE = "Appendix B.1"
@@ -22,7 +22,6 @@ MAE_ANSATZ = "07-from-matrices-to-one-equation#mae-ansatz"
     chapter=MAE_ANSATZ,
     check=solution_check(MAE),
     mutants=[
-        lambda U, w, n: (U @ w**1, w ** (1 + Fraction(1, n.depth)), jepa_rate(w, n)),
         lambda U, w, n: (U @ w**1, w ** (1 + Fraction(1, n.depth)), mae_rate(w, n, scale=1)),
         lambda U, w, n: (U @ w**1, U @ w ** (1 + Fraction(1, n.depth)), mae_rate(w, n)),
     ],
@@ -51,7 +50,6 @@ def mae_weights(n, U, w):
 
 MAE_NEAR_MISSES = [
     lambda U, w, d, n: (d(w**1), mae_rate(w, n, scale=1)),
-    lambda U, w, d, n: (d(w**1), jepa_rate(w, n)),
     lambda U, w, d, n: (d(w**1), mae_rate(w, n, scale=n.depth + 1)),
 ]
 
@@ -84,7 +82,6 @@ def mae_matrix_ode(U, w, d, n):
     mutants=[
         lambda n, U, w: (n.total, U @ w ** (1 + Fraction(1, n.depth))),
         lambda n, U, w: (n.total, w ** (2 + Fraction(1, n.depth))),
-        lambda n, U, w: (n.total, w**1),
     ],
 )
 def mae_product(n, U, w):
@@ -111,7 +108,6 @@ def mae_shared_form(w, d, n, extra, shift=0):
     chapter=MAE_ANSATZ,
     check=sides_check(MAE, lambda n, U: n.total),
     mutants=[
-        lambda U, w, d, n: mae_shared_form(w, d, n, extra=0),
         lambda U, w, d, n: mae_shared_form(w, d, n, extra=1, shift=1),
     ],
 )
@@ -141,7 +137,6 @@ def mae_layer_rate(w, d, n, growth, saturation):
     check=sides_check(MAE, lambda n, U: n.decoder @ U),
     mutants=[
         lambda U, w, d, n: mae_layer_rate(w, d, n, 2 * n.depth, 2 * n.depth + 1),
-        lambda U, w, d, n: mae_layer_rate(w, d, n, n.depth, 2 * n.depth),
         lambda U, w, d, n: mae_layer_rate(w, d, n, n.depth + 1, 2 * n.depth + 1),
     ],
 )
@@ -160,7 +155,6 @@ def mae_layer_ode(U, w, d, n):
     chapter=MAE_ANSATZ,
     check=sides_check(MAE, lambda n, U: n.decoder @ U),
     mutants=[
-        lambda U, w, d, n: mae_layer_rate(w, d, n, n.depth, 2 * n.depth + 2),
         lambda U, w, d, n: mae_layer_rate(w, d, n, n.depth + 1, 2 * n.depth + 1),
         lambda U, w, d, n: (d(w**1), mae_layer_rate(w, d, n, n.depth, 2 * n.depth + 1)[1]),
     ],

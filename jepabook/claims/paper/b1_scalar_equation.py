@@ -49,7 +49,6 @@ def sizes(n, U, w):
     check=ode_check(MAE, absorbed=True),
     mutants=[
         lambda w, f, L: L * (w ** (2 - Fraction(1, L)) * f.yx - w**3 * f.xx),
-        lambda w, f, L: w ** (3 - Fraction(1, L)) * f.yx - w**3 * f.xx,
         lambda w, f, L: w ** (2 - Fraction(1, L)) * f.xx - w**3 * f.yx,
     ],
 )
@@ -63,11 +62,6 @@ def mae_size_ode(w, f, L):
     r"\rho^{-1}$; the derivation of (8), with $L$ absorbed into time.",
     chapter=ONE_EQUATION,
     check=ode_check(MAE, absorbed=True),
-    mutants=[
-        lambda w, f, L: w ** (2 - Fraction(1, L)) * f.lam - w**3 * f.lam * f.rho,
-        lambda w, f, L: w ** (2 - Fraction(1, L)) * f.lam - w**2 * f.lam / f.rho,
-        lambda w, f, L: w ** (2 + Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho,
-    ],
 )
 def mae_lambda_rho(w, f, L):
     return w ** (2 - Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho
@@ -79,11 +73,6 @@ def mae_lambda_rho(w, f, L):
     r"(7), with $L$ absorbed into time.",
     chapter=ONE_EQUATION,
     check=ode_check(JEPA, absorbed=True),
-    mutants=[
-        lambda w, f, L: w ** (2 - Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho,
-        lambda w, f, L: w ** (3 - Fraction(1, L)) * f.lam - w**3 * f.lam * f.rho,
-        lambda w, f, L: w ** (3 + Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho,
-    ],
 )
 def jepa_lambda_rho(w, f, L):
     return w ** (3 - Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho
@@ -107,14 +96,6 @@ def depth_separation_again():
     chapter=TWO_CLOCKS,
     check=flow_limit_check,
     mutants=[
-        lambda w, lam, rho, zeta: (
-            w ** (2 + zeta) * lam - w**3 * lam / rho,
-            w**2 * lam - w**3 * lam / rho,
-        ),
-        lambda w, lam, rho, zeta: (
-            w ** (2 - zeta) * lam - w**3 * lam / rho,
-            w**3 * lam - w**3 * lam / rho,
-        ),
         lambda w, lam, rho, zeta: (
             w ** (3 - zeta) * lam - w**3 * lam / rho,
             w**3 * lam - w**3 * lam / rho,

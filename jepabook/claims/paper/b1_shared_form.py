@@ -11,7 +11,7 @@ from jepabook.claims.paper.b1_balance import SHARED_FORM
 WHERE = "Appendix B.1"
 
 
-def powers_around(n, xi, power, shift=0, swapped=False, sign=1):
+def powers_around(n, xi, power, shift=0, swapped=False):
     """Sum over a of [W W']^(1 - (a + shift)/(L+1)) (xi - W Sigma_xx) [W' W]^((a-1)/(L+1))."""
     order = n.depth + 1
     outer, inner = n.total @ n.total.T, n.total.T @ n.total
@@ -19,7 +19,7 @@ def powers_around(n, xi, power, shift=0, swapped=False, sign=1):
         outer, inner = inner, outer
     return sum(
         power(outer, Fraction(order - a - shift, order))
-        @ (xi - sign * n.total @ n.xx)
+        @ (xi - n.total @ n.xx)
         @ power(inner, Fraction(a - 1, order))
         for a in range(1, order + 1)
     )
@@ -28,7 +28,6 @@ def powers_around(n, xi, power, shift=0, swapped=False, sign=1):
 OTHER_FORMS = [
     lambda n, xi, power: powers_around(n, xi, power, shift=-1),
     lambda n, xi, power: powers_around(n, xi, power, swapped=True),
-    lambda n, xi, power: powers_around(n, xi, power, sign=-1),
     lambda n, xi, power: powers_around(n, n.yx, power),
 ]
 
@@ -141,10 +140,6 @@ def gram(frame, omega, power):
     check=decompositions_check(1),
     mutants=[
         lambda n, svd, a: (
-            n.product(a + 1, n.depth + 1) @ n.product(a + 1, n.depth + 1).T,
-            gram(svd(n.depth + 1)[0], svd(a)[1], 2 * (n.depth - a + 2)),
-        ),
-        lambda n, svd, a: (
             n.product(a + 1, n.depth + 1).T @ n.product(a + 1, n.depth + 1),
             gram(svd(n.depth + 1)[0], svd(a)[1], 2 * (n.depth - a + 1)),
         ),
@@ -176,14 +171,6 @@ def lower_products(n, svd, a):
             n.product(1, a - 1) @ n.product(1, a - 1).T,
             gram(svd(1)[2].T, svd(1)[1], 2 * (a - 1)),
         ),
-        lambda n, svd, a: (
-            n.product(1, a - 1).T @ n.product(1, a - 1),
-            gram(svd(1)[2].T, svd(1)[1], 2 * a),
-        ),
-        lambda n, svd, a: (
-            n.product(1, a - 1).T @ n.product(1, a - 1),
-            gram(svd(1)[0], svd(1)[1], 2 * (a - 1)),
-        ),
     ],
     erratum=Erratum(
         lower_products,
@@ -203,14 +190,6 @@ def lower_products_as_printed(n, svd, a):
     check=decompositions_check(),
     mutants=[
         lambda n, svd: (
-            n.total @ n.total.T,
-            gram(svd(n.depth + 1)[0], svd(1)[1], 2 * n.depth),
-        ),
-        lambda n, svd: (
-            n.total @ n.total.T,
-            gram(svd(n.depth)[0], svd(1)[1], 2 * (n.depth + 1)),
-        ),
-        lambda n, svd: (
             n.total.T @ n.total,
             gram(svd(n.depth + 1)[0], svd(1)[1], 2 * (n.depth + 1)),
         ),
@@ -227,7 +206,6 @@ def outer_gram(n, svd):
     chapter=SHARED_FORM,
     check=decompositions_check(),
     mutants=[
-        lambda n, svd: (n.total.T @ n.total, gram(svd(1)[2].T, svd(1)[1], 2 * n.depth)),
         lambda n, svd: (n.total.T @ n.total, gram(svd(1)[2], svd(1)[1], 2 * (n.depth + 1))),
         lambda n, svd: (n.total @ n.total.T, gram(svd(1)[2].T, svd(1)[1], 2 * (n.depth + 1))),
     ],

@@ -81,9 +81,7 @@ def power_series(alpha, delta, u):
     chapter=INTEGRAL,
     check=geometric_check,
     mutants=[
-        lambda alpha, psi: (geometric(alpha, psi)[0], geometric(alpha, psi)[1] - 1 / psi**2),
         lambda alpha, psi: (geometric(alpha, psi)[0], geometric(alpha, psi)[1] * psi),
-        lambda alpha, psi: (1 / (psi**2 + psi**alpha), geometric(alpha, psi)[1]),
     ],
 )
 def geometric(alpha, psi):

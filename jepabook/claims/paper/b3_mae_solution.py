@@ -263,7 +263,6 @@ def mae_dynamics(f):
     mutants=[
         lambda f: (-elapsed(f), -start_constant(f) + integral(f.L, f.star)),
         lambda f: (elapsed(f, rho_sign=1), -start_constant(f) + integral(f.L, f.star)),
-        lambda f: (elapsed(f), start_constant(f) + integral(f.L, f.star)),
     ],
 )
 def solution_rearranged(f):

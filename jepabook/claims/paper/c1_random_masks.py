@@ -149,7 +149,6 @@ def _probability(mask, f):
     mutants=[
         lambda z, m, f: (z * m, z, _probability(m, f)),
         lambda z, m, f: (z * (1 - m), z * m, _probability(m, f)),
-        lambda z, m, f: (z * m, z * (1 - m), _probability(m, 1 - f)),
     ],
 )
 def views(z, m, f):
@@ -225,7 +224,6 @@ def visible_covariance(C, f):
     chapter=MASKS,
     check=moment_check(0, 1),
     mutants=[
-        lambda C, f: (f * (1 - f) * C + f * (1 - f) * _diagonal(C),),
         lambda C, f: (f * (1 - f) * C,),
         lambda C, f: (f**2 * (C - _diagonal(C)),),
     ],
@@ -242,7 +240,6 @@ def cross_covariance(C, f):
     mutants=[
         lambda C, f: ((1 - f) ** 2 * C + f**2 * _diagonal(C),),
         lambda C, f: ((1 - f**2) * C + (f - f**2) * _diagonal(C),),
-        lambda C, f: visible_covariance(C, f),
     ],
 )
 def hidden_covariance(C, f):
@@ -284,7 +281,6 @@ def _is_orthogonal(B):
     check=data_covariance_check,
     mutants=[
         lambda B, power, noise: (_inside(B, power, noise),),
-        lambda B, power, noise: (_noisy(B, power, noise),),
         lambda B, power, noise: (_noisy(B, power, noise), B.T @ np.diag(power) @ B),
         lambda B, power, noise: (_noisy(B, power**2, noise),) * 2,
     ],

@@ -302,7 +302,6 @@ def eigen_check(statement):
     chapter=MODEL,
     check=eigen_check,
     mutants=[
-        lambda gamma, norm, sigma: (gamma * norm, gamma * norm / (sigma + norm)),
         lambda gamma, norm, sigma: (gamma * (norm + sigma**2), gamma),
         lambda gamma, norm, sigma: (gamma, gamma / (1 + sigma**2)),
     ],
@@ -334,7 +333,6 @@ def covariance_of_images(gamma, norm, sigma):
     chapter=MODEL,
     check=eigen_check,
     mutants=[
-        lambda gamma, norm, sigma: (None, gamma * norm / (sigma + norm)),
         lambda gamma, norm, sigma: (None, norm / (sigma**2 + norm)),
         lambda gamma, norm, sigma: (None, gamma),
     ],

@@ -32,7 +32,6 @@ def half_square(column):
     chapter=TWO_LOSSES,
     check=sample_loss_check(MAE),
     mutants=[
-        lambda g, f, x, y: 2 * half_square(g(f(x)) - y),
         lambda g, f, x, y: half_square(g(f(x)) - f(y)),
         lambda g, f, x, y: half_square(f(x) - y),
     ],
@@ -125,7 +124,6 @@ def linear_losses(V, W, stop_gradient, x, y):
     chapter=GRADIENTS,
     check=descent_check(JEPA, MAE),
     mutants=[
-        lambda gradient: gradient(),
         lambda gradient: -2 * gradient(),
         lambda gradient: -gradient(stop_gradient=False),
     ],

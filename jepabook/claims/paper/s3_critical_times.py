@@ -42,10 +42,8 @@ def jepa_time_check(statement):
     chapter=JEPA_TIME,
     check=jepa_time_check,
     mutants=[
-        lambda f: theta(f.t, jepa_sum(f, power=1), mp.log(f.epsilon)),
         lambda f: theta(f.t, jepa_sum(f, cut=1), mp.log(f.epsilon)),
         lambda f: theta(f.t, jepa_sum(f, weight=1 + f.L), mp.log(f.epsilon)),
-        lambda f: theta(f.t, jepa_sum(f), 1),
         lambda f: theta(f.t, jepa_sum(f), mp.log(f.epsilon) ** 2),
     ],
 )
@@ -88,9 +86,9 @@ def jepa_critical_time_in_range(f):
     return jepa_critical_time(f)
 
 
-def mae_leading(f, power=0):
-    """L / (lam (L - 1) epsilon^((L - 1 + power) / L))."""
-    return f.L / (f.lam * (f.L - 1) * mp.root(f.epsilon, f.L) ** (f.L - 1 + power))
+def mae_leading(f):
+    """L / (lam (L - 1) epsilon^((L - 1) / L))."""
+    return f.L / (f.lam * (f.L - 1) * mp.root(f.epsilon, f.L) ** (f.L - 1))
 
 
 @claim(
@@ -100,7 +98,6 @@ def mae_leading(f, power=0):
     check=order_check(MAE, depths=DEPTHS[1:]),
     mutants=[
         lambda f: big_o(f.t, mae_leading(f) * f.L, 1),
-        lambda f: big_o(f.t, mae_leading(f, power=1), 1),
         lambda f: big_o(f.t, mae_leading(f), mp.log(f.epsilon)),
         lambda f: big_o(f.t, mae_leading(f), mp.root(f.epsilon, f.L)),
     ],
@@ -171,10 +168,6 @@ def ratio_from_depth_two(
 RATIO_MUTANTS = [
     lambda *a: ratio_from_depth_two(*a, coefficient=lambda L: mpf(2 * L) / (2 * L - 1)),
     lambda *a: ratio_from_depth_two(*a, coefficient=lambda L: mpf(1 - 2 * L) / (2 * L - 2)),
-    lambda *a: ratio_from_depth_two(*a, order=1),
-    lambda *a: ratio_from_depth_two(*a, order=3),
-    lambda *a: ratio_from_depth_two(*a, shift=1),
-    lambda *a: ratio_from_depth_two(*a, shift=-1),
 ]
 RATIO_ERRATUM = Erratum(
     ratio_from_depth_two,

@@ -48,9 +48,7 @@ CLOCK_CONSEQUENCE = (
     chapter=ONE_EQUATION,
     check=ode_check(JEPA, absorbed=False),
     mutants=[
-        mae_size_flow,
         lambda w, f, L: (L + 1) * (w ** (3 - Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho),
-        lambda w, f, L: L * (w ** (3 - Fraction(1, L)) * f.lam - w**3 * f.lam * f.rho),
         lambda w, f, L: L * (w ** (2 + Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho),
     ],
     erratum=Erratum(jepa_size_flow, says=CLOCK, consequence=CLOCK_CONSEQUENCE),
@@ -67,9 +65,7 @@ def jepa_size_ode(w, f, L):
     chapter=ONE_EQUATION,
     check=ode_check(MAE, absorbed=False),
     mutants=[
-        jepa_size_flow,
         lambda w, f, L: (L + 1) * (w ** (2 - Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho),
-        lambda w, f, L: L * (w ** (2 - Fraction(1, L)) * f.lam - w**2 * f.lam / f.rho),
         lambda w, f, L: L * (w ** (1 + Fraction(1, L)) * f.lam - w**3 * f.lam / f.rho),
     ],
     erratum=Erratum(mae_size_flow, says=CLOCK, consequence=CLOCK_CONSEQUENCE),
