@@ -834,7 +834,7 @@ def trajectory_check(statement):
     r"negatives from the same one, of $T$ frames, by $1-\frac{P(1-\gamma)+\nu}"
     r"{P(1-\bar\gamma_T)+\nu}$, $\bar\gamma_T$ the mean of $\gamma^{\lvert t-s\rvert}$ over its "
     r"pairs. Noise that stands still in a trajectory ($\gamma=1$) gets 0, however strong.",
-    chapter=f"{CHAPTER}#slow-noise",
+    chapter=f"{CHAPTER}#still-noise",
     check=trajectory_check,
     mutants=[
         lambda P, g, w, T: 1 - (P * (1 - g) + w) / (P + w),
