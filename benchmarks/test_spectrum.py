@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jepabook._support.processes import Share
-from jepabook.spectrum import reading
+from jepabook.spectrum import estimate, reading
 from jepabook.spectrum.backend import backend
 from jepabook.spectrum.sources import Pairs
 
@@ -35,6 +35,10 @@ def data(d, n):
 def ours(x, y):
     local = reading.read(Pairs(x, y), GROUPS, 1, Share(), backend("cpu"), False)
     assert GROUPS // 2 < len(local.groups) <= GROUPS
+
+
+def turned(x, y):
+    estimate(x, y, groups=GROUPS, replicates=100, device="cpu", progress=False)
 
 
 def bare(x, y):
@@ -64,3 +68,19 @@ def test_the_pass_over_many_pairs_takes_at_most_1_3_times_as_long_as_its_product
         f"ratio {whole / products:.2f}"
     )
     assert d > LARGEST_ASSERTED or whole <= MOST_RATIO * products
+
+
+def test_an_estimate_of_100_pairs_a_feature_takes_at_most_twice_as_long_as_its_pass(
+    benchmark, show
+):
+    d, n = 1024, 100_000
+    x, y = data(d, n)
+    bare(x, y)
+    times = [[seconds(function, x, y) for function in (ours, turned)] for _ in range(3)]
+    reads, whole = np.min(times, axis=0)
+    benchmark.pedantic(bare, args=(x[: n // 8], y[: n // 8]), rounds=1, iterations=1)
+    benchmark.extra_info["ratio"] = whole / reads
+    show(
+        f"d = {d}, {n} pairs: the pass {reads:.2f} s, the whole {whole:.2f} s: {whole / reads:.2f}"
+    )
+    assert whole <= 2 * reads

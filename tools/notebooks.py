@@ -59,8 +59,9 @@ class Run:
 def toc_entries(root=ROOT):
     """The pages that `_toc.yml` lists, in reading order, without their file endings."""
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    return [toc["root"], *chapters]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    pages = [page["file"] for own in chapters for page in (own, *own.get("sections", ()))]
+    return [toc["root"], *pages]
 
 
 def in_toc(root=ROOT):

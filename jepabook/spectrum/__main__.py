@@ -6,7 +6,9 @@ Under ``torchrun --nproc-per-node N -m jepabook.spectrum ...`` every process rea
 
 import sys
 import time
+from argparse import Namespace
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -55,7 +57,13 @@ def _of_images(group):
         help="folder of images or of class folders (then with labels), one that "
         "jepabook.vision.convert made, parquet, hub:owner/name, photos or leaves",
     )
-    group.add_argument("--views", choices=VIEWS, help="how a pair comes from an image")
+    group.add_argument(
+        "--views",
+        choices=VIEWS,
+        nargs="+",
+        help="how a pair comes from an image; of several each has a report of its own in OUT, and "
+        "where labels stand is told side by side",
+    )
     group.add_argument("--size", type=int, default=16, help="pixels a side of a view, grey (16)")
     group.add_argument("--pairs", type=int, default=30_000, help="as many (30 000)")
     group.add_argument("--most-images", type=int, default=20_000, help="taken at most (20 000)")
@@ -80,12 +88,44 @@ def main(argv=None):
 
     def work(options):
         with under_torchrun(options.device, options.patience) as share:
-            _report(options, share, started)
+            if options.views is None or len(options.views) == 1:
+                options.views = options.views and options.views[0]
+                _report(options, share, started)
+            else:
+                _side_by_side(options, share, started)
 
     return _command.status(parser(), work, argv)
 
 
+def _side_by_side(options, share, started):
+    """A report for each of several kinds of views, in one folder, and where labels stand in all."""
+    folder, kinds = Path(options.out), dict.fromkeys(options.views)
+    with share.agreed():
+        if share.rank == 0:
+            if not folder.is_dir():
+                report.check_folder(folder)
+                folder.mkdir()
+            for kind in kinds:
+                report.check_folder(folder / kind)
+    for kind in kinds:
+        each = Namespace(**vars(options) | {"views": kind, "out": folder / kind})
+        if share.rank == 0:
+            print(f"{kind}:")
+        kinds[kind] = _report(each, share, started)
+    if share.rank == 0 and all(kinds.values()):
+        print(f"{'half of what labels tell after':32} JEPA   MAE   in all:  JEPA   MAE")
+        for kind, found in kinds.items():
+            each = [found[objective.name] for objective in (JEPA, MAE)]
+            if each[0]["half"] is None:
+                print(f"{kind:32} cannot be told")
+                continue
+            places = "".join(f"{one['half'] or 'never':>6}" for one in each)
+            shares = "".join(f"{one['in_all']:6.0%}" for one in each)
+            print(f"{kind:30} {places}           {shares}")
+
+
 def _report(options, share, started):
+    """Write and tell; returns where labels stand, None without labels or in other processes."""
     with share.agreed():
         _refuse_no_figure()
         report.check_folder(options.out)
@@ -114,6 +154,8 @@ def _report(options, share, started):
             facts = recorded.provenance(options.seed, started, options.device)
             report.write(options.out, found, predicted, facts, stand)
             print(_told(found, predicted, start, stand, options.out))
+            return stand and report.label_summary(stand, predicted)
+    return None
 
 
 def _views(options):
@@ -240,6 +282,13 @@ def _told(found, predicted, start, stand, out):
     lines += [f"caution: {caution}" for caution in found.cautions]
     if any(len(predicted.order(objective)) for objective in (JEPA, MAE)):
         lines.append("all this for aligned starts of one scale; from random ones fewer orders hold")
+    kept = report.kept_first(found, predicted)
+    if len(kept):
+        some = ", ".join(map(str, kept[:8])) + (", ..." if len(kept) > 8 else "")
+        lines.append(
+            f"from random starts JEPA keeps some of these, mostly from the largest rho on: {some} "
+            "(chapter 6)"
+        )
     if found.misalignment >= FAR:
         rho = np.round(found.generalised()[0][:5], 3).tolist()
         lines.append(

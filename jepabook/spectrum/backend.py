@@ -32,13 +32,37 @@ class _NumPy:
     def numpy(self, array):
         return array
 
+    def single(self, array):
+        return array.astype(np.float32)
+
+    def double(self, array):
+        return array.astype(np.float64)
+
+    def eye(self, width):
+        return np.eye(width)
+
     def eigenvectors(self, matrix):
         return np.linalg.eigh(matrix)[1]
 
     def rotation(self, angles):
         """Cayley's rotation (1 - K/2)^-1 (1 + K/2) = 1 + K + ... of an antisymmetric K."""
-        half, one = angles / 2, np.eye(len(angles))
+        half, one = angles / 2, np.eye(len(angles), dtype=angles.dtype)
         return np.linalg.solve(one - half, one + half)
+
+    def along(self, directions, matrix, symmetric=False):
+        """u' M u for every column u: half a product, for only a triangle of M is needed.
+
+        With L the lower triangle of the symmetric part, diagonal included, u' M u is
+        2 u' L u - sum_i M_ii u_i^2.
+        """
+        diagonal = matrix.diagonal()
+        if not symmetric:
+            matrix = matrix + matrix.T
+            matrix *= 0.5
+        # what is in Fortran's order, as transposes of ours are, is not copied element by element
+        part = blas.dtrmm(1.0, matrix.T, directions.T, side=1, lower=0).T
+        part *= directions
+        return 2 * part.sum(0) - diagonal @ directions**2
 
     def centred(self, view, rows, shift):
         """rows - shift, in the memory of the last such call for the same view (0 or 1)."""
@@ -95,11 +119,23 @@ class _Torch:
     def numpy(self, tensor):
         return tensor.cpu().numpy()
 
+    def single(self, array):
+        return array.float()
+
+    def double(self, array):
+        return array.double()
+
+    def eye(self, width):
+        return self.torch.eye(width, **self.kind)
+
+    def along(self, directions, matrix, symmetric=False):
+        return ((matrix @ directions) * directions).sum(0)
+
     def eigenvectors(self, matrix):
         return self.torch.linalg.eigh(matrix)[1]
 
     def rotation(self, angles):
-        half, one = angles / 2, self.torch.eye(len(angles), **self.kind)
+        half, one = angles / 2, self.torch.eye(len(angles), **self.kind | {"dtype": angles.dtype})
         return self.torch.linalg.solve(one - half, one + half)
 
     def centred(self, view, rows, shift):

@@ -6,6 +6,7 @@ from jepabook._support.canonical import pointed
 
 ANGLES = np.pi / 8 * np.array([1, 3, 5, 7])
 TURNS, LEAST_GAIN = 12, 0.01
+SINGLE = 512  # features from which on bases are turned in single precision: noise is far above it
 
 
 def symmetric(matrix):
@@ -43,7 +44,13 @@ def common_basis(sigma_xx, sigma_yx, machine, angles=ANGLES):
         diagonal = sum(float((along(basis, m) ** 2).sum()) for m in scaled)
         if diagonal > most:
             best, chosen, most = basis, angle, diagonal
-    best = machine.numpy(_turned(best, scaled, machine))
+    if len(sigma_xx) >= SINGLE:
+        singles = [machine.single(m) for m in (best, *scaled)]
+        best = machine.double(_turned(singles[0], singles[1:], machine))
+        best = best @ (1.5 * machine.eye(len(best)) - 0.5 * (best.T @ best))  # orthonormal again
+    else:
+        best = _turned(best, scaled, machine)
+    best = machine.numpy(best)
     return pointed(best[:, np.argsort(-along(best, sigma_yx), kind="stable")]), chosen
 
 

@@ -23,6 +23,7 @@ from jepabook.spectrum.sources import source
 UNITS = 8  # rows or clusters at least, half of them for directions
 FAR = 0.1  # part of the first feature's lam from which on squared means are told of
 CHANCE = 10  # times what squared means are by chance
+FEW_ROWS = 300  # below, Student's t of 2.5 degrees of freedom often goes unnoticed
 TOLD = 2  # standard errors of the share that chance explains
 
 
@@ -305,6 +306,11 @@ def _cautions(total, held, follows, pairs, centred):
         found.append(
             "one row has a tenth or more of the spread of all squares: tails are so heavy that no "
             "interval can be trusted, those of lambda least; clip or transform the views"
+        )
+    elif total.count < FEW_ROWS:
+        found.append(
+            f"{total.count} rows are too few to notice heavy tails: intervals are those of tails "
+            "like the normal distribution's; collect more pairs, or look at the largest values"
         )
     if follows:
         found.append(

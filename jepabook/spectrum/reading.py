@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jepabook._support import command, memory
-from jepabook.spectrum.basis import along
 from jepabook.spectrum.intervals import following
 from jepabook.spectrum.moments import (
     Clusters,
@@ -290,7 +289,8 @@ def projected(collected, halves, bases, share, machine, centred):
             if centred:
                 off_x, off_y = off_x - mean.mean_x, off_y - mean.mean_y
             off_x, off_y = off_x @ basis, off_y @ basis
-            xx, yx = (machine.numpy(along(here, part)) for part in (group.xx, group.yx))
+            parts = (group.xx, True), (group.yx, False)
+            xx, yx = (machine.numpy(machine.along(here, *part)) for part in parts)
             with np.errstate(over="ignore", invalid="ignore"):
                 xx, yx = xx + group.count * off_x**2, yx + group.count * off_y * off_x
             places[share.rank, place] = np.concatenate([xx, yx])

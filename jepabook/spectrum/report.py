@@ -185,6 +185,7 @@ def _summary(spectrum, prediction, labels):
         "near_start": {o.name: prediction.near(o).tolist() for o in (JEPA, MAE)},
         "undisturbed": {o.name: prediction.undisturbed(o).tolist() for o in (JEPA, MAE)},
         "order": {o.name: prediction.order(o).tolist() for o in (JEPA, MAE)},
+        "random_starts": kept_first(spectrum, prediction).tolist(),
         "disagreements": [vars(pair) for pair in prediction.disagreements],
     }
 
@@ -208,6 +209,15 @@ def label_summary(labels, prediction):
             "in_all": float(curve[-1]) if told else None,
         }
     return found
+
+
+def kept_first(spectrum, prediction):
+    """JEPA's features from the largest rho on: what it keeps from random starts begins this list.
+
+    How far it goes depends on the gain and on time (chapter 6, ``new:random-survivors``).
+    """
+    order = prediction.order(JEPA)
+    return order[np.argsort(-spectrum.rho[order], kind="stable")]
 
 
 def _counted(verdicts):
@@ -288,12 +298,11 @@ def draw_labels(ax, labels, prediction):
         raise ValueError(f"ax must be one of matplotlib's, got {validate.one_line(ax)}")
     validate.instance("labels", labels, Labels)
     curves = {objective: labels.curve(prediction, objective) for objective in (JEPA, MAE)}
-    longest = max(len(curve) for curve in curves.values())
     if np.isfinite(labels.rho):
         for objective, curve in curves.items():
             style = {"color": COLOURS[objective], "linestyle": LINES[objective]}
             ax.step(range(len(curve)), curve, where="post", label=objective.name, **style)
-            ax.hlines(curve[-1], len(curve) - 1, longest, linewidth=0.8, **style)
+            ax.hlines(curve[-1], len(curve) - 1, len(labels), linewidth=0.8, **style)
             place = labels.place(prediction, objective)
             if place:
                 mark = {"color": COLOURS[objective], "markersize": 6}
@@ -303,7 +312,7 @@ def draw_labels(ax, labels, prediction):
         told = "what the labels tell\nis not clear of chance"
         ax.text(0.5, 0.5, told, ha="center", va="center", transform=ax.transAxes)
     ax.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
-    ax.set(xlim=(0, longest), ylim=(-0.05, 1.1), xlabel="features learned")
+    ax.set(xlim=(0, len(labels)), ylim=(-0.05, 1.1), xlabel="features learned")
     ax.set_ylabel("share of what the labels tell")
 
 

@@ -117,6 +117,13 @@ def test_the_report_holds_what_the_functions_return(folder, capsys):
     surely = f"JEPA learns {counts['sure']} features surely, {counts['likely']} likely"
     assert f"{surely}, in the order {order}\n" in told.out
     assert "far from a common basis" not in told.out
+    kept = sorted(predicted.order(JEPA).tolist(), key=lambda i: -found.rho[i])
+    assert facts["random_starts"] == kept
+    some = ", ".join(map(str, kept))
+    assert (
+        f"from random starts JEPA keeps some of these, mostly from the largest rho on: {some} ("
+        in (told.out)
+    )
 
 
 def test_covariances_without_a_common_basis_are_told_with_their_generalised_eigenvalues(
@@ -755,6 +762,36 @@ def test_brightness_that_tells_the_class_is_what_jitter_takes_from_jepa(
         labels = strict_json(tmp_path / "report/spectrum.json")["labels"]
         rho_of[jitter] = labels["rho"]
     assert rho_of["0.01"] > 0.9 and rho_of["0.1"] < 0.75
+
+
+def test_several_kinds_of_views_have_reports_of_their_own_and_labels_side_by_side(
+    pictures, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    kinds = ["crops", "jitter", "random-masks"]
+    for _ in range(2):  # the second time reports are replaced
+        words = ["--images", str(pictures / "classes"), "--size", "4", "--pairs", "2400"]
+        words += ["--views", *kinds, *START, "--out", "all", "--device", "cpu"]
+        assert main(words) == 0
+        told = capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == kinds
+    lines = told[told.index("half of what labels tell") :].splitlines()
+    assert [line.split()[0] for line in lines[1:]] == kinds
+    for line, kind in zip(lines[1:], kinds, strict=True):
+        assert of_images(pictures, kind) == 0
+        capsys.readouterr()
+        one = strict_json(tmp_path / "report/spectrum.json")["labels"]
+        several = strict_json(tmp_path / "all" / kind / "spectrum.json")["labels"]
+        assert several == one
+        half = [one[name]["half"] for name in ("JEPA", "MAE")]
+        if half[0] is not None:
+            in_all = [f"{one[name]['in_all']:.0%}" for name in ("JEPA", "MAE")]
+            assert line.split()[1:] == [*(str(place or "never") for place in half), *in_all]
+    (tmp_path / "all" / "crops" / "more").write_text("mine")
+    assert main(words) == 2
+    one_error(
+        capsys, "--out must be new, empty or an earlier report, got all/crops, in which is more"
+    )
 
 
 @pytest.mark.parametrize(

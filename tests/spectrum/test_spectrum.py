@@ -520,6 +520,31 @@ def test_directions_diagonalise_both_covariances_also_where_eigenvalues_are_equa
         np.testing.assert_allclose(found.sigma_squared, [s for _, s in right], atol=1e-9)
 
 
+@pytest.mark.parametrize("d", [1, 7, 40])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_diagonals_from_half_a_product_are_those_of_two(d, order):
+    rng = np.random.default_rng(d)
+    directions = np.asarray(rotation(d, 0), order=order)
+    matrix = rng.standard_normal((d, d))
+    before = matrix.copy()
+    for m, known in ((matrix, False), (matrix + matrix.T, False), (matrix + matrix.T, True)):
+        expected = np.diag(directions.T @ m @ directions)
+        np.testing.assert_allclose(CPU.along(directions, m, known), expected, atol=1e-12)
+    np.testing.assert_array_equal(matrix, before)
+
+
+def test_bases_turned_in_single_precision_are_orthonormal_and_differ_by_its_rounding(monkeypatch):
+    x, y = diagonal_pairs(400, np.linspace(2, 0.5, 24), np.linspace(0.9, 0.4, 24))
+    xx, yx = np.cov(x.T), y.T @ x / len(x)
+    double, angle = basis.common_basis(xx, yx, CPU)
+    monkeypatch.setattr(basis, "SINGLE", 2)
+    single, other = basis.common_basis(xx, yx, CPU)
+    assert angle == other and single.dtype == np.float64
+    np.testing.assert_allclose(single.T @ single, np.eye(24), atol=1e-12)
+    np.testing.assert_allclose(single, double, atol=1e-4)
+    assert not np.array_equal(single, double)
+
+
 def test_noise_mixes_features_no_more_than_about_their_number_over_that_of_pairs():
     d, n = 30, 3000
     lam, rho = np.geomspace(2, 0.05, d), np.random.default_rng(1).uniform(0.1, 1, d)
@@ -758,7 +783,8 @@ def drawn(kind, *parameters, shape=(2000, 8)):
         (drawn("standard_t", 2.1, shape=(4000, 2)), "tails"),
         (drawn("standard_cauchy"), "tails"),
         (drawn("standard_normal"), ""),
-        (drawn("standard_normal", shape=(60, 2)), ""),
+        (drawn("standard_normal", shape=(299, 2)), "too few to notice heavy tails"),
+        (drawn("standard_normal", shape=(300, 2)), ""),
         (drawn("laplace"), ""),
         (drawn("standard_exponential"), "means"),
         (drawn("uniform", -1, 1), ""),
