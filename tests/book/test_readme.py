@@ -28,6 +28,7 @@ def test_every_target_that_the_readme_names_exists():
 
 def test_the_core_imports_without_any_extra():
     block = f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL}))"
-    use = "import jepabook as j; print(j.critical_time.exact(j.JEPA, 1.0, 1.0, 5, 0.01).round())"
+    call = "j.critical_time.exact(j.JEPA, 1.0, 1.0, depth=5, epsilon=0.01)"
+    use = f"import jepabook as j; print({call}.round())"
     done = subprocess.run([sys.executable, "-c", f"{block}; {use}"], capture_output=True, text=True)
     assert done.stdout.strip() == "4055.0", done.stderr
