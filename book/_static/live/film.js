@@ -14,8 +14,8 @@
   const SETTINGS = {
     g1: controls.number("γ₁", 0.05, 0.999),
     g2: controls.number("γ₂", 0.05, 0.999),
-    s1: controls.number("s₁", 0, 2),
-    s2: controls.number("s₂", 0, 2),
+    s1: controls.number("ς₁", 0, 2),
+    s2: controls.number("ς₂", 0, 2),
     slow: controls.number("γ′", 0, 0.999),
     L: controls.number("L", 1, 12, { whole: true }),
     c: controls.number("c", 0.05, 0.6),
