@@ -248,7 +248,7 @@ def survivors_check(statement):
     r"predicted) what JEPA keeps are those of the largest $\rho$ in 23 of 24 trials at gains "
     r"0.28 to 0.4, at most four of them; in 3 of 8 at PyTorch's gain $3^{-1/2}$ and in 6 of 8 at "
     r"He's $\sqrt2$. (Measured.)",
-    chapter=f"{CHAPTER}#random-start",
+    chapter=f"{CHAPTER}#from-random-starts",
     check=survivors_check,
     mutants=[
         lambda: ((24, 24, 4), (8, 3, 6), (8, 6, 7)),
