@@ -39,6 +39,7 @@ MODULES = (
     "paper.figures_1_5",
     "ours.stochastic_gradients",
     "ours.training_curve",
+    "ours.knobs",
     "ours.assumptions",
     "paper.c1_random_masks",
     "ours.masked_features",

@@ -11,7 +11,7 @@ import pytest
 
 from jepabook import JEPA, FeatureSpectrum, recorded, same_minibatches
 from jepabook.vision import images, model, runs, train
-from results import assumptions, coverage, flicker, returns, sgd, target_network, vision
+from results import assumptions, coverage, flicker, returns, sgd, target_network, vision, watch
 
 # Relative. Records made on a processor of one vendor, and the same beginnings on one of another
 # vendor, there under three kinds of arithmetic, were at most 2.4e-7 apart: float32's last digits.
@@ -153,3 +153,12 @@ def test_the_first_steps_on_photographs_come_out_as_recorded(tmp_path, monkeypat
             train.train(plan, pictures, tmp_path / name)
         loss = runs.log_of(tmp_path / name)[0]["loss"]
         np.testing.assert_allclose(loss, arrays["loss"][row, 0, 0], rtol=ROUNDING)
+
+
+def test_the_first_steps_of_what_the_rule_was_tried_on_come_out_as_recorded():
+    """Losses and variances of the targets over 20 of 3000 steps."""
+    arrays, facts = recorded.result("watch")
+    runs = watch.networks(facts["seed"])
+    _, logs = watch.train(runs, 20)
+    np.testing.assert_allclose(logs[:, :, ::60], arrays["log"], rtol=ROUNDING)
+    assert arrays["table"].sum(axis=(1, 2)).tolist() == [facts["runs"]] * 3
