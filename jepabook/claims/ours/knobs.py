@@ -147,7 +147,8 @@ def shrinking(loss):
 def rule_check(statement):
     """Statements () -> least shares of right ones among what is told: 4000 pairs, 400, a log.
 
-    From the recorded run; and at least half of the trainings are told from 4000 pairs.
+    From the recorded run, to 5 %; and three quarters of the trainings are told from 4000 pairs,
+    less than half from the log.
     """
     arrays, facts = recorded.result("watch")
     right, told = [], []
@@ -161,18 +162,25 @@ def rule_check(statement):
         told.append(table.sum() - silent)
         right.append(sum(int(table[place]) for place in same) / told[-1])
     few, many, log = right
-    enough = all(a >= b > a - 0.15 for a, b in zip((many, few, log), statement(), strict=True))
-    return bool(enough and told[1] >= arrays["table"][1].sum() / 2)
+    enough = all(a >= b > a - 0.05 for a, b in zip((many, few, log), statement(), strict=True))
+    shares = np.array(told) / facts["runs"]
+    return bool(enough and shares[1] >= 0.75 and shares[2] < 0.5)
 
 
 @claim(
     "new:watch-rule",
-    says=r"Of what the rule of `jepabook.watch` tells of 576 deep linear trainings, at least 80 % "
-    r"is right from 4000 pairs of embeddings, 70 % from 400, and 80 % from a log with the target's "
-    r"variance; from 4000 pairs it tells half of them or more. (Measured.)",
+    says=r"Of what the rule of `jepabook.watch` tells of 576 deep linear trainings, at least 85 % "
+    r"is right, from 4000 pairs of embeddings, from 400, and from a log with the target's "
+    r"variance; from 4000 pairs it tells three quarters of them or more, from the log less than "
+    r"half. (Measured.)",
     chapter=f"{CHAPTER}#tell",
     check=rule_check,
-    mutants=[lambda: (0.99, 0.7, 0.8), lambda: (0.8, 0.99, 0.8), lambda: (0.8, 0.7, 0.995)],
+    mutants=[
+        lambda: (0.9, 0.85, 0.85),
+        lambda: (0.85, 0.9, 0.85),
+        lambda: (0.85, 0.85, 0.9),
+        lambda: (0.8, 0.8, 0.8),
+    ],
 )
 def least_shares():
-    return 0.8, 0.7, 0.8
+    return 0.85, 0.85, 0.85
