@@ -178,9 +178,11 @@ def gather(claim, variants, listed):
     node = where.defined[claim.statement.__name__]
     (made,) = (one for one in node.decorator_list if _makes_a_claim(one) and _id(one) == claim.id)
     given = {keyword.arg: (where, keyword.value) for keyword in made.keywords}
-    wrong = _resolved(*given["mutants"])
-    elements = wrong[1].elts if isinstance(wrong[1], (ast.List, ast.Tuple)) else [wrong[1]]
-    written = [_resolved(wrong[0], one) for one in elements]
+    written = []
+    if "mutants" in given:  # else the machine's are all
+        wrong = _resolved(*given["mutants"])
+        elements = wrong[1].elts if isinstance(wrong[1], (ast.List, ast.Tuple)) else [wrong[1]]
+        written = [_resolved(wrong[0], one) for one in elements]
     return Evidence(
         statement=reader.read([(where, node)]),
         correction=reader.read([_corrected(*given["erratum"])]) if claim.erratum else [],
