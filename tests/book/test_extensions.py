@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import docstrings
+import evidence
 import pytest
 import repairs
 import searching
@@ -12,6 +13,7 @@ from docutils.core import publish_doctree
 from docutils.nodes import Text, inline, literal, math, paragraph, reference
 from sphinx.errors import ExtensionError
 
+from jepabook import claims
 from tools import policy
 
 
@@ -150,3 +152,12 @@ def test_another_search_of_sphinx_stops_the_build(name):
         for other in (known.replace(old, ""), known + old):
             with pytest.raises(ExtensionError, match=r"\.js has [02] times, not once"):
                 searching.mended(name, other)
+
+
+def test_every_row_has_evidence_with_and_without_mutants_by_hand():
+    book = claims.book()
+    gathered = {id: evidence.gather(claim, [], {}) for id, claim in book.items()}
+    for id, claim in book.items():
+        assert gathered[id].statement and gathered[id].check
+        assert bool(gathered[id].by_hand) == bool(claim.mutants)
+    assert {bool(claim.mutants) for claim in book.values()} == {True, False}
