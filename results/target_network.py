@@ -1,6 +1,6 @@
 """Full matrices from a Gaussian start under target networks of several rates, or weight decays.
 
-``python -m results.target_network`` writes results/target_network.npz, which chapter 15 reads:
+``python -m results.target_network`` writes results/target_network.npz, which two chapters read:
 gradient descent in float64 on the population's covariances, every seed's start shared by all
 rates and all decays. Three minutes on two threads; resumable.
 

@@ -362,7 +362,7 @@ def balance_left(s, L):
 @claim(
     "new:decay-end",
     says="From independent Gaussian layers with weight decay ($d=3$, $L=2$, commuting) what "
-    "JEPA keeps ends aligned, at the upper rest $w_+$ of chapter 15. (Measured in chapter "
+    "JEPA keeps ends aligned, at the upper rest $w_+$ of chapter 16. (Measured in chapter "
     "14.)",
     chapter=f"{CHAPTER}#decay-balance",
     check=checks.decay_end_check,

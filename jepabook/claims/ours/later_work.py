@@ -586,7 +586,7 @@ def equilibria_check(statement):
         raise AssertionError("ends with all features and with fewer must be among them")
     lam, variance = Fraction(9, 10), Fraction(3, 2)
     omega = Fraction(2, 5)
-    kappa = lam * omega - variance * omega**2  # where chapter 15's equation rests, L = 1
+    kappa = lam * omega - variance * omega**2  # where chapter 16's equation rests, L = 1
     single = (np.array([[value]]) for value in (variance, lam, omega**2))
     left, right = statement(*single, kappa, np.array([[1]]))
     return bool(left[0, 0] == right[0, 0])
@@ -605,7 +605,7 @@ def _range_of(gram):
     r"$S=\bar W^\top\bar W$ and the projector $\Pi$ on its range, $\Sigma^{xx}S^2\Sigma^{xx}+"
     r"\kappa(\Sigma^{xx}S+S\Sigma^{xx})+\kappa^2\Pi=\Sigma^{xy}S\,\Sigma^{yx}$, whatever the "
     r"covariances; 16 trainings of 16 came to such a rest, where no disturbance grows. For one "
-    r"feature it is $\kappa=\lambda\omega-\sigma^2\omega^2$: chapter 15's, with the critical decay "
+    r"feature it is $\kappa=\lambda\omega-\sigma^2\omega^2$: chapter 16's, with the critical decay "
     r"$\lambda\rho/4$.",
     chapter=f"{CHAPTER}#stop-gradient",
     check=equilibria_check,

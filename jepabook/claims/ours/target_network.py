@@ -117,7 +117,7 @@ def one_function_check(statement):
     says=r"$u=\omega/\rho$, $v=\omega_\xi/\rho$, $\hat\theta=\lambda\rho^{2L-1}\theta$ turn the "
     r"equations of every feature into $u'=v^Lu^L-u^{2L+1}$, $v'=\hat\tau(u-v)$ with "
     r"$\hat\tau=\tau/(\lambda\rho^{2L-1})$.",
-    chapter=f"{CHAPTER}#layer-average",
+    chapter=f"{CHAPTER}#every-rate",
     check=one_function_check,
     mutants=[
         lambda L, lam, rho, tau: (
@@ -186,7 +186,7 @@ def convergence_check(statement):
     says=r"Without decay, for every $\tau>0$, all positive starts end at $w=w_\xi=\rho^L$. From "
     r"$w_\xi=w=\epsilon<\rho^L$ both grow, $w_\xi\le w$, and $t^*$ falls as $\tau$ grows, to "
     r"JEPA's; from a target that starts ahead it can lie below. (Proved in chapter 15.)",
-    chapter=f"{CHAPTER}#layer-average",
+    chapter=f"{CHAPTER}#every-rate",
     check=convergence_check,
     mutants=[
         lambda L, rho: rho ** (L / (L + 1)),

@@ -10,7 +10,7 @@ from jepabook.claims.ledger import claim, decided_by
 from jepabook.theory import target_network, weight_decay
 from jepabook.theory.objectives import BOTH, JEPA, MAE
 
-CHAPTER = "15-target-network"
+CHAPTER = "16-weight-decay"
 
 
 def _random_features():
@@ -163,7 +163,7 @@ def start_check(statement):
     says=r"Below the size of fastest growth a start $\epsilon=c^L$ is learned if and only if "
     r"$\kappa<c^{2L-1}(\lambda-c\,\sigma^2)$ (JEPA), $\kappa<c^{L-1}(\lambda-c^{L+1}\sigma^2)$ "
     r"(MAE), at any depth; from there on, if $\kappa\le\kappa_c$ (MAE at $L=1$: from any start, if "
-    r"$\kappa<\lambda$). (Proved in chapter 15.)",
+    r"$\kappa<\lambda$). (Proved in chapter 16.)",
     chapter=f"{CHAPTER}#small-start",
     check=start_check,
     mutants=[
@@ -223,7 +223,7 @@ def target_check(statement):
     "new:decay-target",
     says=r"With a target network of any rate $\tau>0$, started at the encoder, weight decay keeps "
     r"and kills exactly the features that it keeps and kills in JEPA, and the sizes at the end "
-    r"are JEPA's. (Proved in chapter 15.)",
+    r"are JEPA's. (Proved in chapter 16.)",
     chapter=f"{CHAPTER}#decay-and-target",
     check=target_check,
     mutants=[
