@@ -312,6 +312,7 @@ def experiments(folder):
         "learning_order.learned": {"sizes": sizes},
         "learning_order.half_times": {"times": times, "sizes": sizes, "fraction": 0.5},
         "learning_order.doubling_times": {"times": times, "sizes": sizes},
+        "learning_order.times_to_size": {"times": times, "sizes": sizes, "size": 0.5},
         "learning_order.first_crossing": {"times": times, "sizes": sizes, "goal": [0.5, 0.5]},
         "learning_order.tau": {"moments": times, "along": times, "never": "last"},
         "learning_order.mean_interval": {"values": times, "level": 0.9},

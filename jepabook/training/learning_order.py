@@ -45,6 +45,25 @@ def doubling_times(times, sizes):
     return _crossing(times, sizes, 2 * _sizes(sizes)[0])
 
 
+def times_to_size(times, sizes, size):
+    """When each feature first had one common size, (..., d).
+
+    Unlike `half_times` the goal is the same for all and does not refer to the end: a feature that
+    falls back later counts. The first moment for one that starts there; NaN for one that never
+    gets there, and in a run that diverged.
+
+    Parameters
+    ----------
+    times : array (n,)
+    sizes : array (n, ..., d)
+    size : float
+    """
+    size = validate.number("size", size, validate.positive)
+    crossing = _crossing(times, sizes, size)
+    first, last = _sizes(sizes)[0], _sizes(sizes)[-1]
+    return np.where(np.isfinite(last) & (first >= size), np.asarray(times)[0], crossing)
+
+
 def first_crossing(times, sizes, goal):
     """When each feature first rose to `goal` (..., d), say half of a predicted size; (..., d).
 

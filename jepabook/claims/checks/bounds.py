@@ -25,3 +25,20 @@ def tell(pairs, step):
         groups.setdefault(bounds, []).append(value)
     groups.pop(None, None)
     return all(are_narrowest(bounds, values, step) for bounds, values in groups.items())
+
+
+def judge(interval, bounds):
+    """What an interval (mean, low, high) says of bounds that were told before.
+
+    Returns
+    -------
+    bool or None
+        True if it lies within them, False if all of it lies without, None, undecided, if it holds
+        values of both kinds or is not a number.
+    """
+    _, low, high = interval
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return None
+    if bounds[0] <= low and high <= bounds[1]:
+        return True
+    return False if high < bounds[0] or bounds[1] < low else None

@@ -6,9 +6,10 @@ from functools import cache
 
 import numpy as np
 
-from jepabook.claims.checks.bounds import are_narrowest, tell
+from jepabook import recorded
+from jepabook.claims.checks.bounds import are_narrowest, judge, tell
 from jepabook.claims.ledger import claim, decided_by
-from jepabook.claims.paper.figures_1_5 import CHAPTER, RHO_PANELS, _recorded, order
+from jepabook.claims.paper.figures_1_5 import CHAPTER, RHO_PANELS, _recorded, figure_1, order
 from jepabook.theory.feature_spectrum import FeatureSpectrum
 from jepabook.theory.objectives import JEPA, MAE
 from jepabook.training import learning_order
@@ -232,3 +233,39 @@ def choices(objective, what, lam, rho, cell):
     if rho[0] == 0.8 and cell[0] < 2:
         return (-0.25, 0.05)
     return (-0.35, -0.15) if cell == (0, 0) else (-0.7, -0.45)
+
+
+ENOUGH = 10  # features that double: fewer stand in no order
+
+
+@cache
+def at_scale():
+    """Figure 1's row on distribution 2, judged at larger scales, cell by cell.
+
+    The rule, written before the runs: as for Figure 1 itself tau along lambda is taken of sizes at
+    the recorded step at which its mean over seeds is the most pronounced, and of doubling times
+    with never as last; a cell agrees if the 95 % interval over seeds lies within the bounds that
+    the row tells (beyond a third), contradicts if all of it lies without, and else decides
+    nothing. Times decide nothing where fewer than `ENOUGH` features double in the mean.
+
+    Returns
+    -------
+    dict of (objective, what, gain, learning rate) to (interval, bool or None)
+        The interval (mean, low, high); what is "sizes" or "doubling".
+    """
+    arrays, facts = recorded.result("sgd_scales")
+    found = {}
+    for row, objective in enumerate((JEPA, MAE)):
+        bounds = figure_1("distribution_2", objective)
+        for i, gain in enumerate(facts["gains"]):
+            for j, rate in enumerate(facts["rates"]):
+                taus = arrays["order_by_lam"][row, i, j]
+                sizes = taus[:, np.abs(np.nan_to_num(taus.mean(0))).argmax()]
+                times = arrays["doubling"][row, i, j]
+                doubling = np.full(len(times), np.nan)
+                if np.isfinite(times).sum(-1).mean() >= ENOUGH:
+                    doubling = learning_order.tau(times, arrays["lam"], never="last")
+                for what, values in (("sizes", sizes), ("doubling", doubling)):
+                    interval = learning_order.mean_interval(values)
+                    found[objective, what, gain, rate] = interval, judge(interval, bounds)
+    return found
