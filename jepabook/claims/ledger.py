@@ -2,9 +2,9 @@
 
 A claim is a *statement* and a *check*. The statement is a function that says what the paper
 prints, in whatever form the check reads (usually it returns both sides of an equation); the check
-maps a statement to True or False. The check that judges the printed statement also judges its
-correction, and must reject every mutant. To add a claim, write the statement as a function in a
-module of this package and decorate it with `claim`.
+maps a statement to True, to False, or to None where an experiment decides neither. The check that
+judges the printed statement also judges its correction, and must reject every mutant. To add a
+claim, write the statement as a function in a module of this package and decorate it with `claim`.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,9 @@ HOLDS = "holds"
 CORRECTED = "holds with a correction"
 FAILS = "fails as printed"
 NOT_REPRODUCED = "not reproduced"
+INCONCLUSIVE = "inconclusive"
 #: What a check can find.
-VERDICTS = (DEFINITION, HOLDS, CORRECTED, FAILS, NOT_REPRODUCED)
+VERDICTS = (DEFINITION, HOLDS, CORRECTED, FAILS, NOT_REPRODUCED, INCONCLUSIVE)
 
 #: How a check can decide.
 METHODS = {
@@ -72,11 +73,12 @@ class Claim:
     methods: str
     chapter: str
     statement: Any
-    check: Callable[[Any], bool]
+    check: Callable[[Any], bool | None]
     mutants: tuple
     erratum: Erratum | None
     definition: bool
     unreproduced: bool
+    undecided: bool
 
     @property
     def verdict(self):
@@ -85,6 +87,8 @@ class Claim:
             return self.erratum.verdict
         if self.unreproduced:
             return NOT_REPRODUCED
+        if self.undecided:
+            return INCONCLUSIVE
         return DEFINITION if self.definition else HOLDS
 
 
@@ -129,6 +133,7 @@ def claim(
     erratum=None,
     definition=False,
     unreproduced=False,
+    undecided=False,
     where=None,
     methods=None,
 ):
@@ -144,14 +149,14 @@ def claim(
     chapter : str
         ``notebook-name#target`` of the cell that discusses it.
     check : callable
-        Maps a statement to True or False.
+        Maps a statement to True or False; that of an experiment to None if it decides neither.
     mutants : sequence of statements, optional
         Misreadings that no single token makes (of an order: also those that are not sharp); the
         check must reject all, and all that `jepabook.claims.mutants` makes of one token.
     erratum : Erratum, optional
-    definition, unreproduced : bool
-        Whether a statement that passes is a definition; whether it is an experiment that was not
-        reproduced: the check must fail.
+    definition, unreproduced, undecided : bool
+        Whether a statement that passes is a definition; whether it is an experiment that came out
+        otherwise: the check must return False; or one that decides neither way: None.
     where : str, optional
         The place in the paper. Default: ``WHERE`` of the statement's module; "this book" for ours.
     methods : str, optional
@@ -163,8 +168,11 @@ def claim(
     """
     for name, text in {"id": id, "says": says, "chapter": chapter}.items():
         validate.instance(name, text, str)
-    for name, told in (("definition", definition), ("unreproduced", unreproduced)):
+    kinds = {"definition": definition, "unreproduced": unreproduced, "undecided": undecided}
+    for name, told in kinds.items():
         validate.flag(name, told)
+    if sum(kinds.values()) > 1:
+        raise ValueError(f"only one of {', '.join(kinds)} may be True, got {kinds}")
     if not callable(check):
         raise ValueError(f"check must be a function, got {validate.one_line(check)}")
     if erratum is not None:
@@ -189,6 +197,7 @@ def claim(
             erratum=erratum,
             definition=definition,
             unreproduced=unreproduced,
+            undecided=undecided,
         )
         statement.claims = (entry, *getattr(statement, "claims", ()))
         return statement
@@ -226,7 +235,10 @@ def collect(modules):
 def decide(claim):
     """Run a claim's check on its statement as printed and on its correction; return the verdict."""
     validate.instance("claim", claim, Claim)
-    if claim.check(claim.statement):
+    found = claim.check(claim.statement)
+    if found is None:
+        return INCONCLUSIVE
+    if found:
         return DEFINITION if claim.definition else HOLDS
     if claim.erratum is not None and claim.check(claim.erratum.statement):
         return claim.erratum.verdict

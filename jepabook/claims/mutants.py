@@ -22,7 +22,7 @@ from types import CodeType, FunctionType
 import numpy as np
 
 from jepabook._support import validate
-from jepabook.claims.ledger import NOT_REPRODUCED, Claim
+from jepabook.claims.ledger import INCONCLUSIVE, NOT_REPRODUCED, Claim
 
 PACKAGES = ("jepabook.claims.paper.", "jepabook.claims.ours.")
 PATIENCE = 120.0  # seconds after which a variant counts as one that has no value
@@ -112,7 +112,7 @@ def of_book(book):
     made, tried = {}, set()
     for id, claim in book.items():
         validate.instance("book", claim, Claim)
-        if claim.verdict == NOT_REPRODUCED:
+        if claim.verdict in (NOT_REPRODUCED, INCONCLUSIVE):
             made[id] = []
             continue
         statement = passing(claim)

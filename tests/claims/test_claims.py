@@ -7,16 +7,19 @@ import re
 from importlib import import_module
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from jepabook import JEPA, claims
 from jepabook.claims import __main__, pages
 from jepabook.claims.checks import exact
+from jepabook.claims.checks.bounds import judge
 from jepabook.claims.ledger import (
     CORRECTED,
     DEFINITION,
     FAILS,
     HOLDS,
+    INCONCLUSIVE,
     NOT_REPRODUCED,
     Erratum,
     claim,
@@ -218,6 +221,45 @@ def test_verdict_follows_from_statement_erratum_and_kind():
     assert verdict(wrong, erratum=unproved) == FAILS
     assert verdict(wrong) == FAILS
     assert verdict(wrong, unreproduced=True) == NOT_REPRODUCED
+
+
+@pytest.mark.parametrize(
+    "interval, found",
+    [
+        ((0.5, 0.4, 0.6), HOLDS),
+        ((0.1, 0.0, 0.2), NOT_REPRODUCED),
+        ((0.5, 0.2, 0.8), INCONCLUSIVE),
+        ((0.9, 0.4, 1.4), INCONCLUSIVE),
+        ((np.nan, np.nan, np.nan), INCONCLUSIVE),
+    ],
+)
+def test_an_experiment_is_told_by_where_its_interval_lies(interval, found):
+    """Within the bounds that were told, without, or neither: then it decides nothing."""
+
+    def check(bounds):
+        return judge(interval, bounds)
+
+    def bounds():
+        return 1 / 3, 1.0
+
+    told = claim_of(bounds, check=lambda statement: check(statement()), unreproduced=True)
+    assert decide(told) == found
+    kinds = {
+        HOLDS: {},
+        NOT_REPRODUCED: {"unreproduced": True},
+        INCONCLUSIVE: {"undecided": True},
+    }
+    assert claim_of(bounds, **kinds[found]).verdict == found
+
+
+def test_a_mutant_that_is_undecided_does_not_survive():
+    told = claim_of(lambda: 1, mutants=[lambda: 2], check=lambda statement: None, undecided=True)
+    assert surviving_mutants(told) == [] and decide(told) == INCONCLUSIVE
+
+
+def test_a_claim_is_of_one_kind():
+    with pytest.raises(ValueError, match="only one of definition, unreproduced, undecided"):
+        claim_of(lambda: 1, unreproduced=True, undecided=True)
 
 
 def test_surviving_mutants_are_found():

@@ -123,8 +123,9 @@ def test_the_correction_is_what_is_changed():
     assert changed(found)[0] == "lambda a: a / 5"
 
 
-def test_an_item_that_is_not_reproduced_has_none():
-    assert of(lambda a: a + 1, unreproduced=True) == []
+@pytest.mark.parametrize("kind", ["unreproduced", "undecided"])
+def test_an_item_that_is_not_reproduced_or_undecided_has_none(kind):
+    assert of(lambda a: a + 1, **{kind: True}) == []
 
 
 def test_formulas_that_a_statement_calls_are_changed_with_it_and_once(made):

@@ -45,6 +45,76 @@ def sizes_by_rho(what):
     return (0.9, 0.95) if what == "sizes" else (-0.05, 0.05)
 
 
+ORDERS = ("half", "half of six", "common", "sizes")
+
+
+@cache
+def three_orders():
+    """Orders along lambda on distribution 2 by what "first" means, of the sixteen recorded seeds.
+
+    Returns
+    -------
+    dict of (objective, what) to list of (mean, low, high)
+        "half": when a feature has half of its own last size, (11), of those that end at twice the
+        first; "half of six": of those that end at six times the first; "common": when it has one
+        size, the same for all, never as last, one interval for each of ``facts["levels"]``;
+        "sizes": the last ones.
+    """
+    arrays, _ = recorded.result("sgd_orders")
+    lam, found = _recorded()[0]["distribution_2__lam"], {}
+    for row, objective in enumerate((JEPA, MAE)):
+        half, first, last = (arrays[name][row] for name in ("half", "first", "last"))
+        grown = np.where(last >= 6 * first, half, np.nan)
+        taus = {
+            "half": [learning_order.tau(half, lam)],
+            "half of six": [learning_order.tau(grown, lam)],
+            "common": [learning_order.tau(t, lam, "last") for t in arrays["reached"][:, row]],
+            "sizes": [learning_order.tau(-last, lam)],
+        }
+        for what, values in taus.items():
+            found[objective, what] = [learning_order.mean_interval(each) for each in values]
+    return found
+
+
+@decided_by("E")
+def three_orders_check(statement):
+    """Statements (objective, what) -> bounds for tau along lambda on distribution 2.
+
+    The narrowest of the 95 % intervals, to 0.05, for each of `ORDERS`; of "common" of all sizes.
+    """
+    told = three_orders()
+    return all(
+        are_narrowest(statement(objective, what), told[objective, what], 0.05)
+        for objective in (JEPA, MAE)
+        for what in ORDERS
+    )
+
+
+@claim(
+    "new:sgd-three-orders",
+    says=r"Whether JEPA's order on distribution 2 is reversed depends on what *first* means. To "
+    r"one common size (0.15 to 0.3, never as last) features of small $\lambda$ come first ($\tau$ "
+    r"along $\lambda$ from $-0.65$ to $-0.55$), and they end larger ($-0.85$ to $-0.75$). To half "
+    r"of their *own* last size, (11), those of large $\lambda$ come first (0.45 to 0.6; among "
+    r"those that grow six times 0.05 to 0.25). MAE: 0.35 to 0.6, $-0.2$ to $-0.15$, 0.15 to 0.25 "
+    r"(0.45 to 0.55). (95 % intervals, 16 seeds.)",
+    chapter=f"{CHAPTER}#three-orders",
+    check=three_orders_check,
+    mutants=[
+        lambda objective, what: three_orders_told(JEPA, what),
+        lambda objective, what: three_orders_told(MAE, what),
+        lambda objective, what: three_orders_told(objective, "common"),
+        lambda objective, what: tuple(-b for b in reversed(three_orders_told(objective, what))),
+    ],
+)
+def three_orders_told(objective, what):
+    if objective is JEPA:
+        bounds = (0.45, 0.6), (0.05, 0.25), (-0.65, -0.55), (-0.85, -0.75)
+    else:
+        bounds = (0.15, 0.25), (0.45, 0.55), (0.35, 0.6), (-0.2, -0.15)
+    return bounds[ORDERS.index(what)]
+
+
 @decided_by("E")
 def selection_check(statement):
     """Statements (objective) -> bounds for the numbers of 100 features that double and keep it.
@@ -188,7 +258,7 @@ def choices_check(statement):
     """Statements (objective, what, ranges of lambda and rho, cell) -> bounds for tau along lambda.
 
     The cell is (index of the gain, index of the learning rate). The narrowest, to 0.05, of all
-    cells of which the same bounds are told; None where nothing is.
+    cells of which the same bounds are told.
 
     Means over four seeds: of sizes, where their order is the most pronounced, and of doubling
     times, never as last. NaN where a run diverged or fewer than ten features doubled.
@@ -203,7 +273,7 @@ def choices_check(statement):
                     bounds = statement(objective, what, lam, rho, tuple(cell))
                     pairs.append((bounds, value))
                     sizes = objective is JEPA and what == "sizes"
-                    inverted += sizes and bounds is not None and bounds[1] < 0
+                    inverted += sizes and bounds[1] < 0
     return inverted == 48 and tell(pairs, 0.05)
 
 
@@ -215,7 +285,10 @@ def choices_check(statement):
     r"inverted if $\rho$ runs from 0.5 or $c=1$ ($-0.7$ to $-0.45$; $-0.35$ to $-0.15$ at gain 0.5 "
     r"and rate 0.01, far from the end of training), and in hardly any order if $\rho$ runs from "
     r"0.8 and $c\le0.58$ ($-0.25$ to 0.05). MAE's go by $\lambda$ if it varies by a factor of 3 "
-    r"(0.35 to 0.45), less so by 1.5 (0.05 to 0.2), by nothing at $\pm5\,\%$ ($-0.1$ to 0.05).",
+    r"(0.35 to 0.45), less so by 1.5 (0.05 to 0.2), by nothing at $\pm5\,\%$ ($-0.1$ to 0.05). "
+    r"MAE's sizes go by $\lambda$ where it varies by a larger factor than $\rho$ (0.5 to 0.85 at "
+    r"$c\le0.58$, 0.2 to 0.6 at $c=1$), else by $\rho$ ($-0.95$ to $-0.6$), as also at $c=1$ if "
+    r"both ranges are the widest ($-0.5$ to $-0.35$). He's gain is in `new:sgd-scales`.",
     chapter=f"{CHAPTER}#choices",
     check=choices_check,
     mutants=[
@@ -227,12 +300,20 @@ def choices_check(statement):
 )
 def choices(objective, what, lam, rho, cell):
     if what == "sizes":
-        return (-0.9, -0.2) if objective is JEPA else None
+        return (-0.9, -0.2) if objective is JEPA else mae_sizes(lam, rho, cell)
     if objective is MAE:
         return {3: (0.35, 0.45), 1.5: (0.05, 0.2), 1.1: (-0.1, 0.05)}[round(lam[1] / lam[0], 1)]
     if rho[0] == 0.8 and cell[0] < 2:
         return (-0.25, 0.05)
     return (-0.35, -0.15) if cell == (0, 0) else (-0.7, -0.45)
+
+
+def mae_sizes(lam, rho, cell):
+    if lam[1] / lam[0] < rho[1] / rho[0]:
+        return (-0.95, -0.6)
+    if cell[0] < 2:
+        return (0.5, 0.85)
+    return (-0.5, -0.35) if (lam[0], rho[0]) == (0.5, 0.5) else (0.2, 0.6)
 
 
 ENOUGH = 10  # features that double: fewer stand in no order
@@ -269,3 +350,50 @@ def at_scale():
                     interval = learning_order.mean_interval(values)
                     found[objective, what, gain, rate] = interval, judge(interval, bounds)
     return found
+
+
+@decided_by("E")
+def scales_check(statement):
+    """Statements (objective, what) -> (how all cells that decide are judged, bounds for tau).
+
+    By `at_scale`; the narrowest of the 95 % intervals of those cells, to 0.05; (None, None) where
+    no cell decides. And no feature of MAE doubles at any scale or rate.
+    """
+    doubled = np.isfinite(recorded.result("sgd_scales")[0]["doubling"][1]).any()
+    for objective in (JEPA, MAE):
+        for what in ("sizes", "doubling"):
+            told, bounds = statement(objective, what)
+            cells = [each for key, each in at_scale().items() if key[:2] == (objective, what)]
+            decided = [(interval, judged) for interval, judged in cells if judged is not None]
+            if what == "sizes" and len(decided) < len(cells):
+                return False
+            if {judged for _, judged in decided} != ({told} - {None}):
+                return False
+            if decided and not are_narrowest(bounds, [each for each, _ in decided], 0.05):
+                return False
+    return not doubled
+
+
+@claim(
+    "new:sgd-scales",
+    says=r"Figure 1 at larger scales ($c=1$ and He's $\sqrt2$, learning rates $3\cdot10^{-4}$ and "
+    r"$10^{-3}$, distribution 2, 5000 steps, five seeds): JEPA's sizes are reversed in all four "
+    r"cells ($\tau$ along $\lambda$ from $-0.9$ to $-0.75$), and so are its doubling times where "
+    r"ten features double ($-0.6$ to $-0.35$). MAE's do not go by $\lambda$ in any: at their "
+    r"clearest its sizes go against it ($-0.55$ to $-0.25$), and no feature of MAE doubles. (95 % "
+    r"intervals; the rule was written before the runs.)",
+    chapter=f"{CHAPTER}#scales",
+    check=scales_check,
+    mutants=[
+        lambda objective, what: scales_told(JEPA, what),
+        lambda objective, what: (
+            (True, scales_told(MAE, what)[1]) if objective is MAE else scales_told(JEPA, what)
+        ),
+        lambda objective, what: (scales_told(objective, what)[0], (-1, 1)),
+        lambda objective, what: (None, scales_told(objective, what)[1]),
+    ],
+)
+def scales_told(objective, what):
+    if objective is JEPA:
+        return True, (-0.9, -0.75) if what == "sizes" else (-0.6, -0.35)
+    return (False, (-0.55, -0.25)) if what == "sizes" else (None, None)
