@@ -32,7 +32,7 @@ from tools.notebooks import (
     write,
 )
 
-SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks")
+SOURCES = ("_config.yml", "_toc.yml", "CHANGELOG.md", "book", "notebooks")
 LEDGER_VERSION = 1  # grows when a reader of ledger.json would have to change
 LEDGER_SCHEMA = "ledger.schema.json"
 # what the filters of the ledger's page ask for; a script, for a page from a file may read no JSON
@@ -53,9 +53,12 @@ class BuildFailed(Exception):
 
 def source_files(root=ROOT):
     """Every file that is staged."""
-    files = [root / name for name in SOURCES[:2]]
-    for name in SOURCES[2:]:
-        files += [path for path in (root / name).rglob("*") if path.is_file()]
+    files = []
+    for name in SOURCES:
+        found = root / name
+        files += (
+            [path for path in found.rglob("*") if path.is_file()] if found.is_dir() else [found]
+        )
     return sorted(path for path in files if not CACHES & set(path.relative_to(root).parts))
 
 

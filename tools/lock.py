@@ -45,6 +45,7 @@ TITLES = {
     "all": "What `make install` installs, but for PyTorch.",
     "torch": "PyTorch from PyPI, which for Linux is built with CUDA, and what that needs.",
     "torch-cpu": "PyTorch's CPU build for Linux, from its own index.",
+    "theory": "What `make theory` installs: all that the theory needs, without PyTorch.",
     "binder": "What Binder installs with pip, beside PyTorch and JupyterLab from conda-forge.",
     "uv": "What `make lock` runs.",
 }
@@ -99,10 +100,19 @@ def written(name, entries):
     return HEAD.format(title=TITLES[name]) + "".join(f"{entry}\n" for entry in entries)
 
 
+def _settings():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def core():
+    """What `pyproject.toml` asks for to build the package and to import it."""
+    settings = _settings()
+    return [*settings["build-system"]["requires"], *settings["project"]["dependencies"]]
+
+
 def requirements(*extras):
-    """What `pyproject.toml` asks for: to build the package, to import it, and with some extras."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    listed = [*settings["build-system"]["requires"], *settings["project"]["dependencies"]]
+    """What `pyproject.toml` asks for: the core, and what some extras need (none named: all)."""
+    settings, listed = _settings(), core()
     for extra in extras or settings["project"]["optional-dependencies"]:
         listed += settings["project"]["optional-dependencies"][extra]
     return [line for line in listed if not line.startswith("jepabook[")]
@@ -138,6 +148,7 @@ def solve_all(uv, upgrade, scratch):
         "all": [entry for entry in solved if not TORCH.fullmatch(entry.name)],
         "torch": [entry for entry in solved if TORCH.fullmatch(entry.name)],
         "torch-cpu": [cpu_build(torch)],
+        "theory": solve(uv, core(), solved, scratch),
         "binder": solve(
             uv, [*requirements(*BINDER), *BINDER_ALONE], solved, scratch, without=["torch"]
         ),

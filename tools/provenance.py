@@ -8,7 +8,10 @@ from jepabook import recorded
 from tools import surroundings
 
 # what a page is made of, relative to the root of the repository
-SOURCES = ("_config.yml", "_toc.yml", "book", "notebooks", "jepabook", "pyproject.toml")
+SOURCES = (
+    *("_config.yml", "_toc.yml", "CHANGELOG.md", "book", "notebooks", "jepabook"),
+    "pyproject.toml",
+)
 PACKAGES = {"jepabook": "jepabook", "NumPy": "numpy", "PyTorch": "torch"}
 
 

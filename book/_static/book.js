@@ -31,3 +31,19 @@ addEventListener("click", (event) => {
   event.preventDefault();
   SphinxHighlight.hideSearchWords();
 });
+
+// A report names the section that is being read: the last heading above the middle of the window.
+addEventListener("click", ({ target }) => {
+  const link = target.closest?.("[data-feedback]");
+  if (!link) return;
+  const url = new URL(link.href);
+  const above = [...document.querySelectorAll("article section[id] > :is(h2, h3)")].filter(
+    (heading) => heading.getBoundingClientRect().top < innerHeight / 2,
+  );
+  const heading = above.at(-1)?.cloneNode(true);
+  heading?.querySelectorAll(".headerlink, mjx-container > :not(mjx-assistive-mml)").forEach((part) => part.remove());
+  const section = heading ? `${heading.textContent.trim()} (#${above.at(-1).parentElement.id})` : "";
+  const body = url.searchParams.get("body").replace(/^Section: .*$/m, () => `Section: ${section}`);
+  url.searchParams.set("body", body);
+  link.href = url;
+});

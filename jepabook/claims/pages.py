@@ -151,7 +151,7 @@ def table(results):
             verdict = f"[{verdict}](errata.ipynb#erratum-{anchor(claim.id)})"
         decided = f"{', '.join(claim.methods)}; {_chapter(claim)}"
         lines.append(
-            f"| {name} | {section(claim)} | {_linked(claim.says)} | {verdict} | {decided} |"
+            f"| {name} | {section(claim)} | {linked(claim.says)} | {verdict} | {decided} |"
         )
     return "\n".join(lines)
 
@@ -173,7 +173,7 @@ def errata(results):
         rows = ", ".join(f"[{label(c.id)}](ledger.ipynb#{anchor(c.id)})" for c in claims)
         places = "; ".join(dict.fromkeys(claim.where for claim in claims))
         decided = ", ".join(sorted({letter for claim in claims for letter in claim.methods}))
-        says, consequence = (_linked(text) for text in (says, consequence))
+        says, consequence = (linked(text) for text in (says, consequence))
         sections.append(
             f"**{names}** ({places}), *{verdict}*\n"
             f": {says}\n\n  *Consequence.* {consequence}\n\n"
@@ -182,11 +182,9 @@ def errata(results):
     return "\n\n".join(sections)
 
 
-def _linked(text):
+def linked(text, ledger="ledger.ipynb"):
     """Ids of ours in a text, ``new:...`` between backticks, as links to their rows."""
-    return re.sub(
-        r"`(new:[\w-]+)`", lambda m: f"[{label(m[1])}](ledger.ipynb#{anchor(m[1])})", text
-    )
+    return re.sub(r"`(new:[\w-]+)`", lambda m: f"[{label(m[1])}]({ledger}#{anchor(m[1])})", text)
 
 
 def methods():

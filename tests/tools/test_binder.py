@@ -73,13 +73,14 @@ class TestButtons:
     """A book of one page and one notebook, with the settings of this one."""
 
     @staticmethod
-    def build(folder, url, branch):
+    def build(folder, url, branch, address="", doi=""):
         source = folder / "source"
         shutil.copytree(ROOT / "book", source / "book")
         for page in (source / "book").glob("*.md"):
             page.unlink()
         settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
         settings["repository"] = {"url": url, "branch": branch}
+        settings["html"]["baseurl"], settings["doi"] = address, doi
         (source / "_config.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
         parts = [{"chapters": [{"file": "notebooks/01-a-chapter"}]}]
         toc = {"format": "jb-book", "root": "book/index", "parts": parts}

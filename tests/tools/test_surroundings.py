@@ -101,7 +101,7 @@ def test_the_package_is_this_clone_s_whatever_is_installed(tmp_path):
 
 def test_make_installs_nowhere_else_because_of_a_variable():
     """VENV is what people call their own environment."""
-    names = ("VENV", "CONSTRAINTS", "NB", "UPGRADE", "PY", "STAMP", "RUN", "PIP_INSTALL")
+    names = ("VENV", "CONSTRAINTS", "NB", "UPGRADE", "PY", "STAMP", "RUN", "PIP_INSTALL", "TORCH")
     command = ["make", "--dry-run", "--always-make", "execute"]
     said = [
         subprocess.run(
