@@ -76,7 +76,7 @@ def summary(srcdir):
     total, ours_ = found.total(), len(ours())
     right = found[ledger.HOLDS] + found[ledger.DEFINITION]
     return [
-        f"The ledger decides **{total}** items of the paper. **{right}** stand as printed "
+        f"**Results.** The ledger decides **{total}** items of the paper. **{right}** stand as printed "
         f"({found[ledger.DEFINITION]} of them definitions), **{found[ledger.CORRECTED]}** hold "
         f"with a correction, **{found[ledger.FAILS]}** fail as printed, and "
         f"**{found[ledger.NOT_REPRODUCED]}** is not reproduced. Beside them stand **{ours_}** "
@@ -281,7 +281,7 @@ def as_page(html, title):
 
 
 STYLE = """
-html { font-size: 11.4px; }
+html { font-size: 12.6px; }
 .bd-article h1 { break-before: auto; font-size: 1.7rem; margin-bottom: 0.8rem; }
 .bd-article h2 { margin-top: 1.3rem; }
 .bd-article table.table { font-size: 0.84rem; }
