@@ -76,11 +76,12 @@ def summary(srcdir):
     total, ours_ = found.total(), len(ours())
     right = found[ledger.HOLDS] + found[ledger.DEFINITION]
     return [
-        f"**Results.** The ledger decides **{total}** items of the paper. **{right}** stand as printed "
+        f"**Results.** The ledger decides **{total}** items of the paper. **{right}** stand as "
+        "printed "
         f"({found[ledger.DEFINITION]} of them definitions), **{found[ledger.CORRECTED]}** hold "
-        f"with a correction, **{found[ledger.FAILS]}** fail as printed, and "
-        f"**{found[ledger.NOT_REPRODUCED]}** is not reproduced. Beside them stand **{ours_}** "
-        "statements of our own."
+        f"with a correction, **{found[ledger.FAILS]}** fail as printed; "
+        f"not reproduced: **{found[ledger.NOT_REPRODUCED]}**, inconclusive: "
+        f"**{found[ledger.INCONCLUSIVE]}**. Beside them stand **{ours_}** statements of our own."
     ]
 
 
@@ -207,8 +208,10 @@ def order_figure(srcdir):
 
 
 def figure_7(srcdir):
-    """Figure 7 on photographs."""
-    return _figure("seven", srcdir)
+    """Figure 7 on photographs, with its verdict."""
+    one = claims.book()["fig:7"]
+    verdict = f"{_link(one)}, on ImageNet, could be tried on photographs only: *{one.verdict}*."
+    return [verdict, "", *_figure("seven", srcdir)]
 
 
 def relinked(text, notebook):
