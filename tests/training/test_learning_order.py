@@ -38,6 +38,19 @@ def test_doubling_times_are_those_of_the_logistic_curve_and_do_not_depend_on_the
     np.testing.assert_array_equal(learning_order.doubling_times(early, logistic(early)), found)
 
 
+def test_times_to_one_size_do_not_depend_on_the_end_and_begin_with_what_starts_there():
+    found = learning_order.times_to_size(TIMES, logistic(TIMES), 0.3)
+    np.testing.assert_allclose(found, time_of(0.3), atol=1e-4)
+    early = TIMES[TIMES < 15]
+    np.testing.assert_array_equal(learning_order.times_to_size(early, logistic(early), 0.3), found)
+    # starts at the size, falls back from it, never gets there, diverges, diverges from the size
+    sizes = np.array([[2, 0, 0, 0, 2], [0, 2, 0.5, np.nan, 2], [0, 0, 0.5, np.nan, np.nan]])
+    found = learning_order.times_to_size([1.0, 2.0, 3.0], sizes, 1.0)
+    np.testing.assert_array_equal(found, [1.0, 1.5, np.nan, np.nan, np.nan])
+    with pytest.raises(ValueError, match="size"):
+        learning_order.times_to_size([1.0, 2.0, 3.0], sizes, -1.0)
+
+
 @given(st.integers(2, 30), st.floats(0.05, 0.95), st.floats(2.5, 1e3), st.integers(0, 2**31))
 def test_times_are_exact_for_straight_lines_however_they_are_recorded(
     count, fraction, growth, seed
