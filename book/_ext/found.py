@@ -134,9 +134,9 @@ def card(above, title, below, image):
     figure = Figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100, facecolor="white")
     FigureCanvasAgg(figure)
     figure.text(0.05, 0.86, above, size=20, color="#4d5966")
-    lines = wrap(title, 22)
-    size = 38 if len(lines) <= 5 else 28
-    lines = lines if len(lines) <= 5 else wrap(title, 30)
+    lines = wrap(title, 20)
+    size = 34 if len(lines) <= 5 else 26
+    lines = lines if len(lines) <= 5 else wrap(title, 27)
     figure.text(0.05, 0.8, "\n".join(lines), size=size, va="top", weight="bold", color="#14181d")
     figure.text(0.05, 0.07, below, size=16, color="#4d5966")
     if image:
