@@ -5,12 +5,23 @@ from types import SimpleNamespace
 
 import docstrings
 import evidence
+import folded
 import pytest
 import repairs
 import searching
 import still
 from docutils.core import publish_doctree
-from docutils.nodes import Text, inline, literal, math, paragraph, reference
+from docutils.nodes import (
+    Text,
+    container,
+    inline,
+    literal,
+    literal_block,
+    math,
+    paragraph,
+    reference,
+)
+from docutils.utils import new_document
 from sphinx.errors import ExtensionError
 
 from jepabook import claims
@@ -161,3 +172,33 @@ def test_every_row_has_evidence_with_and_without_mutants_by_hand():
         assert gathered[id].statement and gathered[id].check
         assert bool(gathered[id].by_hand) == bool(claim.mutants)
     assert {bool(claim.mutants) for claim in book.values()} == {True, False}
+
+
+def cell(code, hidden="input", output=""):
+    """A cell as MyST-NB has it, before it folds what is to be folded."""
+    parts = [container("", literal_block("", code), nb_element="cell_code_source")]
+    if output:
+        parts.append(container("", paragraph("", output), nb_element="cell_code_output"))
+    return container("", *parts, nb_element="cell_code", hide_mode=hidden)
+
+
+@pytest.mark.parametrize(
+    ("cells", "left"),
+    [
+        ([cell("a"), cell("b"), cell("c", output="C")], [["a", "b", "c", "C"]]),
+        ([cell("a", output="A"), cell("b")], [["a", "A"], ["b"]]),
+        ([cell("a"), paragraph("", "between"), cell("b")], [["a"], ["b"]]),
+        ([cell("a", None), cell("b"), cell("c", None)], [["a"], ["b"], ["c"]]),
+        ([cell("a"), cell("b", "all"), cell("c", "output", "C")], [["a"], ["b"], ["c", "C"]]),
+    ],
+)
+def test_folds_that_stand_together_are_one(cells, left):
+    document = new_document("page")
+    document += cells
+    folded.JoinFolds(document).run()
+    texts = [
+        [text.astext() for text in one.findall(Text)]
+        for one in document.children
+        if isinstance(one, container)
+    ]
+    assert texts == left
