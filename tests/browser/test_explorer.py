@@ -148,7 +148,12 @@ class TestMathematics:
             )
             if epsilon < 0.9 * p * dynamics.fixed_point(objective, other, depth=depth)
         ]
-        expected = [critical_time.inversion_boundary(objective, *case) for case in grid]
+        expected = [
+            critical_time.inversion_boundary(
+                objective, lam, rho, depth=depth, epsilon=epsilon, fraction=fraction
+            )
+            for lam, rho, depth, epsilon, fraction in grid
+        ]
         assert len(grid) > 30
         close(theory("boundary", objective, grid), expected)
 
@@ -511,7 +516,9 @@ def test_the_three_things_to_try_are_true(visit):
     assert press("four layers", 1) == orders(*pair, 4, 1e-3) == [[1, 2], [2, 1]]
     assert press("ε = 0.01", 2) == orders(*pair, 5, 0.01) == [[1, 2], [2, 1]]
     assert (
-        press("ε = 0.1", 2)[1] == (critical_time.order(MAE, *pair, 5, 0.1) + 1).tolist() == [2, 1]
+        press("ε = 0.1", 2)[1]
+        == (critical_time.order(MAE, *pair, depth=5, epsilon=0.1) + 1).tolist()
+        == [2, 1]
     )
     assert "Under JEPA feature 2 shrinks" in words_of(page)[0]
     assert round(0.1 ** (1 / 5), 2) == 0.63 > pair[1][1]
