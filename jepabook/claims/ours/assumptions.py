@@ -209,7 +209,7 @@ def _settled(objective, weights, sigma_xx, sigma_yx, time):
     says=r"Aligned layers of different scales: with the conserved $\kappa_a=v^2-\omega_a^2$ a "
     r"feature of JEPA ends at $\prod_a\sqrt{\rho^2-\kappa_a}$ if all $\kappa_a<\rho^2$ and at "
     r"zero otherwise. The $\rho^L$ of (9) is a property of the balanced start. (Proved in chapter "
-    r"8.)",
+    r"13.)",
     chapter=f"{CHAPTER}#imbalance",
     check=imbalance_check,
     mutants=[
