@@ -60,7 +60,7 @@ def prepare(uv):
     subprocess.run(["tar", "-x", "-C", SYSTEM / "book"], input=commit.stdout, check=True)
 
 
-def rounds() -> dict[str, list[str]]:
+def rounds():
     """What pytest is called with, by what the page calls it: the tests first, they are faster."""
     nbval = [
         "--nbval",

@@ -43,7 +43,10 @@ def log(loss, variance=None, since=0.1, confidence=0.95):
     columns = {"loss": validate.positive("loss", loss)}
     if columns["loss"].ndim != 1 or len(columns["loss"]) < 100:
         shape = columns["loss"].shape
-        raise ValueError(f"loss must be a sequence of at least 100 numbers, got shape {shape}")
+        raise ValueError(
+            f"loss must be a sequence of at least 100 numbers, got shape {shape}: log more often, "
+            "or save embeddings at two moments"
+        )
     rows = len(columns["loss"])
     if variance is not None:
         columns["variance"] = validate.shaped("variance", variance, (rows,), validate.positive)

@@ -130,8 +130,8 @@ def growing_directions(rho, kept):
     "new:locked-out",
     says="Where covariances do not commute, a feature can be locked out by others of smaller "
     r"$\rho$: for the pair of chapter 14 ($d=4$, $L=1$, $\rho=0.5,1.75,1.785,1.875$) "
-    "nothing grows at the rest that misses 1.785 and holds 0.5, and balanced starts near "
-    "it return.",
+    "nothing grows to first order at the rest that misses 1.785 and holds 0.5, and balanced "
+    r"starts near it with $\det V<0$ return.",
     chapter=f"{CHAPTER}#not-commuting",
     check=checks.locked_check,
     mutants=[

@@ -630,10 +630,10 @@ def fast_check(statement):
     of the layers; and by integration of all layers, the predictor's gradient times alpha.
     """
     for depth in (1, 2, 3):
-        lam, rho = np.array([1.0, 1.3, 0.8]), np.array([0.9, 0.7, 1.1])
+        lam, rho = np.array([1.0, 1.3, 0.8]), np.array([0.8, 0.76, 1.1])
         xx, yx = np.diag(lam / rho), np.diag(lam)
-        for rate in (0.5, 4.0, 25.0):
-            gain = 0.35
+        # with the last pair the second feature dies, of the others two shrink and one grows
+        for rate, gain in ((0.5, 0.35), (4.0, 0.35), (25.0, 0.35), (0.25, 0.9)):
             weights = matrix_flow.aligned_weights(
                 JEPA, depth=depth, width=3, epsilon=gain**depth, seed=2
             )
@@ -644,20 +644,24 @@ def fast_check(statement):
                 slope = matrix_flow.gradient(JEPA, flat.reshape(shape), xx, yx)
                 return -(slope * pace[:, None, None]).ravel()
 
+            until, precise = 3e4 if gain < 0.5 else 3e6, {"rtol": 1e-9, "atol": 1e-11}
             path = solve_ivp(
-                velocity, (0, 3e4), weights.ravel(), "LSODA", [0.0, 3e4], rtol=1e-9, atol=1e-11
+                velocity, (0, until), weights.ravel(), "LSODA", [0.0, until], **precise
             )
             end = path.y[:, -1].reshape(weights.shape)
             encoder, predictor = statement(depth, rho, gain, rate)
-            if not np.allclose(matrix_flow.feature_sizes(end), encoder**depth, rtol=1e-4):
+            # what dies goes as a power of time only
+            exact = {"rtol": 1e-4, "atol": 1e-8} if gain < 0.5 else {"rtol": 1e-3, "atol": 1e-3}
+            if not np.allclose(matrix_flow.feature_sizes(end), encoder**depth, **exact):
                 return False
             found = np.sort(np.linalg.eigvals(end[-1]).real)
-            if not np.allclose(found, np.sort(predictor), rtol=1e-4):
+            if not np.allclose(found, np.sort(predictor), **exact):
                 return False
+            kept = encoder > 0
             stated = fast_predictor.final_size(
-                rho, depth=depth, epsilon=gain**depth, predictor_rate=rate
+                rho[kept], depth=depth, epsilon=gain**depth, predictor_rate=rate
             )
-            if not np.allclose(stated, encoder**depth):
+            if not np.allclose(stated, encoder[kept] ** depth):
                 return False
     return True
 
@@ -665,9 +669,11 @@ def fast_check(statement):
 @claim(
     "new:fast-predictor",
     says=r"If the predictor learns $\alpha$ times as fast, an aligned feature whose layers all "
-    r"start at $c$ ends with the encoder's layers at $\sqrt{c^2+(\rho^2-c^2)/\alpha}$ and the "
-    r"predictor at $\rho$: from small starts at the size $(\rho/\sqrt\alpha)^L$, and for "
-    r"$\alpha\to\infty$ where it began.",
+    r"start at $c$, with $\rho^2>(1-\alpha)c^2$, ends with the encoder's layers at "
+    r"$\sqrt{c^2+(\rho^2-c^2)/\alpha}$ and the predictor at $\rho$; if $\rho^2<(1-\alpha)c^2$ "
+    r"the encoder ends at 0 and the predictor at $\sqrt{(1-\alpha)c^2}$. So "
+    r"from small starts it ends at the size $(\rho/\sqrt\alpha)^L$, and for $\alpha\to\infty$ "
+    "where it began.",
     chapter=f"{CHAPTER}#fast",
     check=fast_check,
     mutants=[
@@ -678,7 +684,8 @@ def fast_check(statement):
     ],
 )
 def fast_end(L, rho, c, alpha):
-    return np.sqrt(c**2 + (rho**2 - c**2) / alpha), rho
+    encoder = np.sqrt(np.maximum(c**2 + (rho**2 - c**2) / alpha, 0))
+    return encoder, np.sqrt(alpha * encoder**2 + (1 - alpha) * c**2)  # rho, or where it dies
 
 
 @cache
