@@ -257,7 +257,7 @@ def _cut(tokens, *places):
 def _block(part, place=True):
     link = f'<a href="{part.address}">{escape(part.place)}</a>'
     told = f'<p class="ledger-place">{link}</p>' if place else ""
-    return f'{told}<div class="highlight"><pre>{coloured(part.text)}</pre></div>'
+    return f'{told}<div class="highlight"><pre tabindex="0">{coloured(part.text)}</pre></div>'
 
 
 def _called(parts):

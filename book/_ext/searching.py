@@ -32,10 +32,10 @@ REPLACED = {
             "else if (showSearchSummary)",
             'else if (showSearchSummary && location.protocol !== "file:")',
         ),
-        # a formula once, and no controls
+        # a formula once, no controls, and no code that is folded
         (
             '[".headerlink", "script", "style"]',
-            '[".headerlink", "script", "style", "annotation", ".live"]',
+            '[".headerlink", "script", "style", "annotation", ".live", "details.hide"]',
         ),
         # what is to be marked goes with the link to a page that was found, and to no other
         (
@@ -55,7 +55,10 @@ REPLACED = {
         ),
         # marks in the text alone, and in no formula; their removal is no script in an address
         ('document.querySelectorAll("div.body")', 'document.querySelectorAll(".bd-article")'),
-        ('"button, select, textarea"', '"button, select, textarea, mjx-container, .live"'),
+        (
+            '"button, select, textarea"',
+            '"button, select, textarea, mjx-container, .live, details.hide"',
+        ),
         ('"javascript:SphinxHighlight.hideSearchWords()"', '"#" role="button" data-unmark'),
     ),
 }

@@ -449,7 +449,10 @@ class TestTheChecksCatch:
     ("chapter", "rule"),
     [
         ("07-from-matrices-to-one-equation", "div.math.math { overflow: hidden }"),
-        ("10-random-masks", "span.math.wide.wide { overflow: hidden }"),
+        (
+            "10-random-masks",
+            "span.math.math { display: inline-block; max-width: 2em; overflow: hidden }",
+        ),
     ],
 )
 def test_a_cut_formula_to_whose_end_nothing_leads_is_found(site, browser, chapter, rule):
