@@ -318,13 +318,33 @@ def print_book(browser, address, book, out):
     raise BuildFailed(f"page numbers still change after {PRINTINGS} printings")
 
 
-def make_pdf(root):
-    """Print the site of the present sources, which is built if it is not there."""
+def present_site(root):
+    """The folder of the site of the present sources, which is built if it is not there."""
     about = build_of(root)
     if about is None or about["sources"] != fingerprint(root):
         make_site(root, execute=False, jobs=1)
+    return root / "_build" / "html"
+
+
+def print_whole(html, page, out):
+    """Print a page that stands in a site's folder, and say how long it is; whole or not at all."""
     started = time.perf_counter()
-    html, out = root / "_build" / "html", root / "_build" / "jepabook.pdf"
+    out.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder, audit.served(html) as address:
+        draft = Path(folder) / out.name
+        with sync_playwright() as playwright:
+            browser = audit.launch(playwright)
+            try:
+                pages = print_book(browser, address, page, draft)
+            finally:
+                browser.close()
+        out.write_bytes(draft.read_bytes())
+    print(f"{pages} pages in {time.perf_counter() - started:.0f} s:\n  {out}")
+
+
+def make_pdf(root):
+    """Print the site of the present sources as one book."""
+    html, out = present_site(root), root / "_build" / "jepabook.pdf"
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     below = [
@@ -334,17 +354,7 @@ def make_pdf(root):
     ]
     book = whole(html, toc, config["title"], ABOUT, [line for line in below if line])
     print("printing the book", flush=True)
-    out.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as folder, audit.served(html) as address:
-        draft = Path(folder) / "book.pdf"
-        with sync_playwright() as playwright:
-            browser = audit.launch(playwright)
-            try:
-                pages = print_book(browser, address, book, draft)
-            finally:
-                browser.close()
-        out.write_bytes(draft.read_bytes())
-    print(f"{pages} pages in {time.perf_counter() - started:.0f} s:\n  {out}")
+    print_whole(html, book, out)
     return out
 
 

@@ -6,22 +6,18 @@ of the package, the recorded results, the page "New here", chapter 14 and `book/
 
 import re
 import sys
-import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import yaml
-from playwright.sync_api import sync_playwright
-from pypdf import PdfReader
 
 from jepabook import __version__, claims, recorded
 from jepabook._support.command import Parser
 from jepabook.claims import ledger, pages
 from jepabook.training import learning_order
-from tools import audit, measured, pdf, status
-from tools.book import BuildFailed, build_of, fingerprint, make_site
+from tools import measured, pdf, status
+from tools.book import BuildFailed
 from tools.landing_figure import figure_with_text
 from tools.notebooks import ROOT, read
 
@@ -295,26 +291,11 @@ html { font-size: 12.6px; }
 
 
 def make_report(root):
-    """Print the page on the report of the present sources, which is built if it is not there."""
-    about = build_of(root)
-    if about is None or about["sources"] != fingerprint(root):
-        make_site(root, execute=False, jobs=1)
-    html, out = root / "_build" / "html", root / OUT
+    """Print the page on the report, of the site of the present sources."""
+    html, out = pdf.present_site(root), root / OUT
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     page = as_page(html, f"{config['title']}: report, version {__version__}")
-    started = time.perf_counter()
-    out.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as folder, audit.served(html) as address:
-        draft = Path(folder) / "report.pdf"
-        with sync_playwright() as playwright:
-            browser = audit.launch(playwright)
-            try:
-                pdf.print_book(browser, address, page, draft)
-            finally:
-                browser.close()
-        out.write_bytes(draft.read_bytes())
-    count = len(PdfReader(out).pages)
-    print(f"{count} pages in {time.perf_counter() - started:.0f} s:\n  {out}")
+    pdf.print_whole(html, page, out)
     return out
 
 

@@ -57,15 +57,19 @@ def finite(name, value, shape=None):
     return value
 
 
+def room(name, value, dtype):
+    """Return a float64 array whose finite numbers all have room in a type, or raise ValueError."""
+    most = torch.finfo(dtype).max
+    fits = ~np.isfinite(value) | (np.abs(value) <= most)
+    return validate.where(name, value, fits, f"must be at most {most:.3g} in size for {dtype}")
+
+
 def of_type(name, value, dtype, device="cpu"):
-    """A float64 array as a tensor of a type; ValueError where a finite number has no room in it.
+    """An array as a tensor of a type that has `room` for it.
 
     What is too small for the type becomes the number next to it, 0 say.
     """
-    most = torch.finfo(dtype).max
-    fits = ~np.isfinite(value) | (np.abs(value) <= most)
-    validate.where(name, value, fits, f"must be at most {most:.3g} in size for {dtype}")
-    return torch.as_tensor(value, dtype=dtype, device=device)
+    return torch.as_tensor(room(name, value, dtype), dtype=dtype, device=device)
 
 
 def integral(name, value, shape):

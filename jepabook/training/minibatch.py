@@ -263,7 +263,7 @@ def _streams(dtype, device, trained_in, **covariances):
             lopsided = np.abs(value - value.swapaxes(-1, -2))
             allowed = lopsided <= 1e-6 * np.abs(value).max()
             validate.where(name, value, allowed, "must be symmetric")
-        _tensors.of_type(name, value, trained_in)
+        _tensors.room(name, value, trained_in)
         tensor = torch.as_tensor(value, dtype=dtype, device=device)
         tensors.append(tensor.reshape(-1, *shape[-2:]))
     return tensors
