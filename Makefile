@@ -45,7 +45,7 @@ JOBS ?= $(shell $(PYTHON) -I -c 'import os; print(os.cpu_count() or 1)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help theory book site pdf report test check mutants portable measure links colab lab execute benchmark gpu clean install lock metadata aarch64
+.PHONY: help theory book site pdf report test check mutants portable pythons measure links colab lab execute benchmark gpu clean install lock metadata aarch64
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +99,9 @@ mutants: $(STAMP) ## every wrong variant of one token of every claim against its
 
 portable: $(STAMP) ## for authors: notebooks and recorded beginnings under other arithmetic (other kernels, one and two threads)
 	@$(RUN) -m tools.portable --jobs $(JOBS)
+
+pythons: $(STAMP) ## for authors: make test, its outcome kept for the page (on another Python: PYTHON=python3.12 VENV=_build/python3.12)
+	@$(RUN) -m tools.pythons --jobs $(JOBS)
 
 measure: book test ## for authors: record what `make book` and `make test` take, for the status page
 	@$(RUN) -m tools.speed

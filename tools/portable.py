@@ -18,7 +18,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 from jepabook._support.command import Parser
-from tools import measured, provenance, stages, status, surroundings
+from tools import measured, stages, status, surroundings
 from tools.stages import Outcome
 from tools.surroundings import ROOT
 
@@ -186,13 +186,7 @@ def record(outcomes):
 
     Those of other combinations, and of what was interrupted or not run, stay as they are.
     """
-    commit = provenance.commit_of(ROOT)
-    facts = {
-        "device": status.device(),
-        "versions": provenance.versions(),
-        "commit": commit.hash if commit else None,
-        "date": measured.today(),
-    }
+    facts = status.facts()
     ended = [one for one in outcomes if one.verdict in ENDED or skipped(one)]
     known = measured.read(ROOT / status.PORTABLE)
     for old in list(known):

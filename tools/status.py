@@ -21,6 +21,7 @@ from tools.stages import duration, test_round
 FILE = Path("book") / "status.json"
 PORTABLE = Path("book") / "portable.json"  # what `make portable` found
 AARCH64 = Path("book") / "aarch64.json"  # what `make aarch64` found
+PYTHONS = Path("book") / "pythons.json"  # what `make pythons` found
 MISSING = "not measured yet"
 ROUNDS = {
     "test-package": "of the package and the tools",
@@ -79,14 +80,25 @@ def tests(folder):
     return {"rounds": rounds, "seconds": round(seconds), "date": start.date().isoformat()}
 
 
-def collect(root=ROOT):
-    """All that is measured, with device, versions and commit."""
-    folder = root / measured.FOLDER
+def _machine(root):
+    """On what, with which versions, at which commit."""
     commit = provenance.commit_of(root)
     return {
         "device": device(),
         "versions": provenance.versions(),
         "commit": commit.hash if commit else None,
+    }
+
+
+def facts():
+    """What is kept beside an outcome of this day: machine, versions, commit and date."""
+    return _machine(ROOT) | {"date": measured.today()}
+
+
+def collect(root=ROOT):
+    """All that is measured, with device, versions and commit."""
+    folder = root / measured.FOLDER
+    return _machine(root) | {
         "book": measured.read(folder / "book.json"),
         "site": measured.read(folder / "site.json") | size_of(root / "_build" / "html"),
         "test": tests(folder),
@@ -196,6 +208,11 @@ def portable(facts, srcdir):
     return _outcomes("Other arithmetic", "under", PORTABLE, srcdir)
 
 
+def pythons(facts, srcdir):
+    """What passed on which Python."""
+    return _outcomes("Other Pythons", "on Python", PYTHONS, srcdir)
+
+
 def aarch64(facts, srcdir):
     """What passed on an emulated ARM processor."""
     return _outcomes("ARM", "on ARM", AARCH64, srcdir)
@@ -218,7 +235,17 @@ def ledger(facts, srcdir):
 
 PARTS = {
     part.__name__.replace("_", "-"): part
-    for part in (machine, commands, notebooks, pages, test_counts, portable, aarch64, ledger)
+    for part in (
+        machine,
+        commands,
+        notebooks,
+        pages,
+        test_counts,
+        portable,
+        pythons,
+        aarch64,
+        ledger,
+    )
 }
 
 

@@ -196,7 +196,7 @@ class TestPage:
             )
             for name in ("status", "reproducibility")
         }
-        assert parts["reproducibility"] == ["portable", "aarch64"]
+        assert parts["reproducibility"] == ["portable", "pythons", "aarch64"]
         assert sorted(parts["status"] + parts["reproducibility"]) == sorted(status.PARTS)
 
     def test_no_number_on_the_status_page_is_typed_by_hand(self):
