@@ -76,7 +76,7 @@ def ours(objective, images, part, pool):
     def step():
         masks = model.random_masks(*sizes, generator, images.device)
         if pool is not None:
-            objectives.accumulate(objective, images, *masks, part, pool)
+            objectives.accumulate(objective, (images, *masks), part, pool)
         else:
             pieces = list(zip(*(t.split(part) for t in (images, *masks)), strict=True))
             for piece in pieces:

@@ -93,9 +93,11 @@ def objectives(value, runs=1):
 
 
 def instance(name, value, kind):
-    """Return `value` if it is an instance of the class `kind`, or raise ValueError."""
+    """Return `value` if it is an instance of a class, or of one of several, or raise ValueError."""
     if not isinstance(value, kind):
-        raise ValueError(f"{name} must be a {kind.__name__}, got {one_line(value)}")
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        names = " or ".join(each.__name__ for each in kinds)
+        raise ValueError(f"{name} must be a {names}, got {one_line(value)}")
     return value
 
 

@@ -9,53 +9,26 @@ import torch
 from torch.nn import functional
 
 from jepabook._support import tensors, validate
+from jepabook.vision import crops
 from jepabook.vision import images as sets
-from jepabook.vision.model import Config, random_masks
+from jepabook.vision.model import CHANNELS, Config, random_masks
 
-ORDER, STEP = 0, 1  # streams of random numbers of a seed
+ORDER, STEP, CROPS, COLOURS = range(4)  # streams of random numbers of a seed
+COLOURED = 5000  # fresh crops that colours are taken from
 ASPECT = 4 / 3  # of a crop, at most
 
 
-class Batches:
-    """Batches of one set of images, epoch by epoch in random order.
+class _Drawn:
+    """What batches of all kinds share: places, masks, and the jitter of brightness."""
 
-    Parameters
-    ----------
-    pixels : uint8 array or memmap (n, size, size, 3)
-    config : model.Config
-        For the masks.
-    batch : int
-        Images a step, at most n; what is left of an epoch is left out.
-    seed : int
-    crop : float
-        A crop's share of the picture at least, in (0, 1]; 1 for whole pictures.
-    device : torch device
-        Where the answers are to be. The pixels move there if they fit.
-
-    Attributes
-    ----------
-    per_epoch : int
-        Steps.
-    mean, deviation : float32 tensors (3,)
-        Of red, green and blue in [0, 1]; pictures are given to a model less the mean, in
-        deviations.
-    """
-
-    def __init__(self, pixels, config, batch, seed, crop=0.3, device="cpu"):
-        validate.pictures("pixels", pixels)
+    def __init__(self, config, batch, seed, jitter, device):
         self.config = validate.instance("config", config, Config)
-        if pixels.shape[1] != config.image_size:
-            raise ValueError(f"pixels must have {config.image_size} a side, got {pixels.shape[1]}")
         self.batch = validate.integer("batch", batch)
-        if self.batch > len(pixels):
-            raise ValueError(f"batch must be at most {len(pixels)}, all images, got {batch}")
-        validate.memory("batch", batch, 64 * self.batch * pixels[0].size)
-        self.crop = validate.number("crop", crop, validate.half_open_unit)
+        validate.memory("batch", batch, 64 * self.batch * CHANNELS * config.image_size**2)
         self.device, self.seed = tensors.device(device), validate.seed(seed)
-        self.per_epoch = len(pixels) // self.batch
-        self.mean, self.deviation = (part.to(self.device) for part in colours(pixels))
-        self.pixels = sets.resident(pixels, self.device)
-        self._epoch, self._order = None, None
+        if jitter is not None:
+            jitter = validate.number("jitter", jitter, validate.non_negative)
+        self.jitter = jitter
 
     def at(self, step, rank=0, processes=1):
         """The batch of a step, or one process's share of it.
@@ -71,6 +44,8 @@ class Batches:
         -------
         images : float32 tensor (n, 3, size, size)
         keep, masked : int64 tensors (n, k), (n, N - k)
+        others : float32 tensor (n, 3, size, size)
+            Only where there is a jitter: the same pictures with another brightness.
         """
         step = validate.integer("step", step, least=0)
         processes = validate.integer("processes", processes, most=self.batch)
@@ -78,14 +53,63 @@ class Batches:
         share = slice(rank * self.batch // processes, (rank + 1) * self.batch // processes)
         seeds = np.random.SeedSequence([self.seed, STEP, step]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seeds[0] >> 1))
+        pictures = self._pictures(step, share, generator)
+        patches, masked_share = self.config.patches, self.config.share
+        masks = random_masks(self.batch, patches, masked_share, generator)
+        masks = [mask[share].to(self.device) for mask in masks]
+        if self.jitter is None:
+            return pictures, *masks
+        added = self.jitter * torch.randn(2, self.batch, 1, 1, 1, generator=generator)[:, share]
+        images, others = pictures + added.to(self.device) / self.deviation[:, None, None]
+        return images, *masks, others
+
+
+class Batches(_Drawn):
+    """Batches of one set of images, epoch by epoch in random order.
+
+    Parameters
+    ----------
+    pixels : uint8 array or memmap (n, size, size, 3)
+    config : model.Config
+        For the masks.
+    batch : int
+        Images a step, at most n; what is left of an epoch is left out.
+    seed : int
+    crop : float
+        A crop's share of the picture at least, in (0, 1]; 1 for whole pictures.
+    jitter : float or None
+        Standard deviation of what is added to the brightness of each view, in [0, 1]; None: there
+        is one view.
+    device : torch device
+        Where the answers are to be. The pixels move there if they fit.
+
+    Attributes
+    ----------
+    per_epoch : int
+        Steps.
+    mean, deviation : float32 tensors (3,)
+        Of red, green and blue in [0, 1]; pictures are given to a model less the mean, in
+        deviations.
+    """
+
+    def __init__(self, pixels, config, batch, seed, crop=0.3, jitter=None, device="cpu"):
+        validate.pictures("pixels", pixels)
+        super().__init__(config, batch, seed, jitter, device)
+        if pixels.shape[1] != config.image_size:
+            raise ValueError(f"pixels must have {config.image_size} a side, got {pixels.shape[1]}")
+        if self.batch > len(pixels):
+            raise ValueError(f"batch must be at most {len(pixels)}, all images, got {batch}")
+        self.crop = validate.number("crop", crop, validate.half_open_unit)
+        self.per_epoch = len(pixels) // self.batch
+        self.mean, self.deviation = (part.to(self.device) for part in colours(pixels))
+        self.pixels = sets.resident(pixels, self.device)
+        self._epoch, self._order = None, None
+
+    def _pictures(self, step, share, generator):
         rows = self._rows(step)[share]
         pictures = prepared(sets.take(self.pixels, rows, self.device), self.mean, self.deviation)
         boxes = random_boxes(self.batch, self.crop, generator)[share]
-        patches, masked_share = self.config.patches, self.config.share
-        masks = random_masks(self.batch, patches, masked_share, generator)
-        if self.crop < 1:
-            pictures = cropped(pictures, boxes.to(self.device))
-        return pictures, *(mask[share].to(self.device) for mask in masks)
+        return cropped(pictures, boxes.to(self.device)) if self.crop < 1 else pictures
 
     def _rows(self, step):
         epoch, place = divmod(step, self.per_epoch)
@@ -93,6 +117,36 @@ class Batches:
             rng = np.random.default_rng([self.seed, ORDER, epoch])
             self._epoch, self._order = epoch, torch.from_numpy(rng.permutation(len(self.pixels)))
         return self._order[place * self.batch : (place + 1) * self.batch]
+
+
+class FreshBatches(_Drawn):
+    """Batches of crops that are cut out of photographs at each step, at many scales.
+
+    Parameters
+    ----------
+    photographs : sequence of uint8 arrays (height, width, 3)
+    config, batch, seed, jitter, device
+        As for `Batches`; no side of a photograph is smaller than the model's images.
+
+    Attributes
+    ----------
+    mean, deviation : float32 tensors (3,)
+        As of `Batches`, over `COLOURED` crops.
+    """
+
+    def __init__(self, photographs, config, batch, seed, jitter=None, device="cpu"):
+        super().__init__(config, batch, seed, jitter, device)
+        size = config.image_size
+        self.photographs = [crops.octaves(image, size) for image in photographs]
+        rng = np.random.default_rng([self.seed, COLOURS])
+        some = crops.fresh(self.photographs, size, COLOURED, rng)[0]
+        self.mean, self.deviation = (part.to(self.device) for part in colours(some))
+
+    def _pictures(self, step, share, generator):
+        rng = np.random.default_rng([self.seed, CROPS, step])
+        pixels = crops.fresh(self.photographs, self.config.image_size, self.batch, rng)[0]
+        pixels = torch.from_numpy(pixels[share]).to(self.device)
+        return prepared(pixels, self.mean, self.deviation)
 
 
 def colours(pixels, most=20_000):

@@ -15,6 +15,7 @@ from jepabook.worlds import photographs as shipped
 
 __all__ = [
     "ImageSet",
+    "Photographs",
     "convert",
     "dead_leaves",
     "open_images",
@@ -53,6 +54,24 @@ class ImageSet:
     def size(self):
         """Pixels along a side."""
         return self.pixels.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Photographs:
+    """Photographs that crops are cut out of at every step of a training.
+
+    Attributes
+    ----------
+    name : str
+    pixels : list of uint8 array (height, width, 3)
+        Red, green and blue.
+    """
+
+    name: str
+    pixels: list
+
+    def __len__(self):
+        return len(self.pixels)
 
 
 def photographs(size, count, seed, split="train", largest=None):

@@ -50,14 +50,17 @@ class ImageObjective(nn.Module):
             self.predictor = Predictor(config, out_width)
         initialise(self, torch.Generator().manual_seed(seed))
 
-    def forward(self, images, keep, masked):
+    def forward(self, images, keep, masked, others=None):
         """The loss at given masks: the pure function of tensors that may be compiled.
 
         Parameters
         ----------
         images : float tensor (n, 3, image_size, image_size)
+            What the encoder sees, where it is kept.
         keep : int64 tensor (n, k)
         masked : int64 tensor (n, m)
+        others : float tensor (n, 3, image_size, image_size), optional
+            What the targets are made of; None: the images.
 
         Returns
         -------
@@ -66,9 +69,11 @@ class ImageObjective(nn.Module):
         self._refuse_others(images)
         for name, places in (("keep", keep), ("masked", masked)):
             tensors.integral(name, places, (len(images), "k"))
+        if others is not None:
+            tensors.floating("others", others, tuple(images.shape))
         predicted = self.predictor(self.encoder(images, keep), keep, masked)
         with torch.no_grad():
-            target = self.target_at(images, masked)
+            target = self.target_at(images if others is None else others, masked)
         return self.distance(predicted, target)
 
     def loss(self, images, generator):
@@ -215,7 +220,7 @@ def workers(count):
     return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def accumulate(objective, images, keep, masked, part, pool):
+def accumulate(objective, batch, part, pool):
     """Loss and gradients of a batch, in parts that the workers share out: for CPUs.
 
     Threads that each take whole parts spend no time on waiting for each other at every operation,
@@ -226,8 +231,8 @@ def accumulate(objective, images, keep, masked, part, pool):
     ----------
     objective : ImageObjective
         Its parameters' `grad` is replaced.
-    images, keep, masked : tensors (n, ...)
-        As for the objective.
+    batch : tuple of tensors (n, ...)
+        Images, masks and what else the objective takes.
     part : int
         Images at a time, >= 1.
     pool : ThreadPoolExecutor
@@ -241,9 +246,16 @@ def accumulate(objective, images, keep, masked, part, pool):
     part = validate.integer("part", part)
     validate.instance("objective", objective, ImageObjective)
     validate.instance("pool", pool, ThreadPoolExecutor)
+    if not isinstance(batch, tuple) or len(batch) not in (3, 4):
+        raise ValueError(
+            f"batch must be images, keep, masked and perhaps others, got {validate.one_line(batch)}"
+        )
+    images, keep, masked, *others = batch
     tensors.floating("images", images)
     for name, tensor in (("keep", keep), ("masked", masked)):
         tensors.integral(name, tensor, (len(images), "k"))
+    for other in others:
+        tensors.floating("others", other, tuple(images.shape))
     threads = torch.get_num_threads()
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
 
@@ -251,7 +263,7 @@ def accumulate(objective, images, keep, masked, part, pool):
         loss = objective(*piece) * (len(piece[0]) / len(images))
         return loss.detach(), torch.autograd.grad(loss, trained)
 
-    pieces = zip(images.split(part), keep.split(part), masked.split(part), strict=True)
+    pieces = zip(*(tensor.split(part) for tensor in batch), strict=True)
     # this thread only adds up: threads of its own would wait for work where the workers compute
     torch.set_num_threads(1)
     try:

@@ -5,7 +5,8 @@ Sources: I-JEPA's `configs/in1k_vith14_ep300.yaml` and `src/utils/schedulers.py`
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from jepabook._support import validate
 from jepabook.vision import objectives
@@ -18,8 +19,8 @@ class Recipe:
     Attributes
     ----------
     name : str
-    model : class
-        `objectives.ImageJEPA` or `objectives.ImageMAE`; called with a Config and a seed.
+    model : callable
+        Of a Config and a seed: an `objectives.ImageJEPA` or `objectives.ImageMAE`.
     rate : float
         Peak of the learning rate for 256 images a step; it grows in proportion to the batch.
     start, end : float
@@ -42,20 +43,23 @@ class Recipe:
     betas: tuple
 
 
+MAE = Recipe("mae", objectives.ImageMAE, 1.5e-4, 0.0, 0.0, 40 / 800, (0.05, 0.05), (0.9, 0.95))
 RECIPES = {
     # 1e-3 for 2048 images a step, from 2e-4 and to 1e-6; 40 of 300 epochs
     "jepa": Recipe(
         "jepa", objectives.ImageJEPA, 1e-3 / 8, 0.2, 1e-3, 40 / 300, (0.04, 0.4), (0.9, 0.999)
     ),
     # 40 of 800 epochs
-    "mae": Recipe(
-        "mae", objectives.ImageMAE, 1.5e-4, 0.0, 0.0, 40 / 800, (0.05, 0.05), (0.9, 0.95)
+    "mae": MAE,
+    # the same without normalising the patches of the target
+    "mae-pixels": replace(
+        MAE, name="mae-pixels", model=partial(objectives.ImageMAE, normalise=False)
     ),
 }
 
 
 def recipe(name):
-    """The Recipe called `name`, "jepa" or "mae"; ValueError for other names."""
+    """The Recipe called `name`, "jepa", "mae" or "mae-pixels"; ValueError for other names."""
     return RECIPES[validate.option("objective", name, RECIPES)]
 
 

@@ -22,7 +22,7 @@ from jepabook._support import files, validate
 from jepabook._support import tensors as _tensors
 from jepabook._support.processes import PATIENCE, WAITING, Share, under_torchrun
 from jepabook.vision import images, model, objectives, recipes, runs
-from jepabook.vision.batches import Batches
+from jepabook.vision.batches import Batches, FreshBatches
 
 COUNT = 20_000  # images, where they are cut or drawn
 MOST_KEPT = 1000  # models
@@ -35,7 +35,7 @@ class Plan:
 
     Attributes
     ----------
-    objective : {"jepa", "mae"}
+    objective : {"jepa", "mae", "mae-pixels"}
     config : model.Config
     steps : int
     batch : int
@@ -50,6 +50,13 @@ class Plan:
         Images at a time: gradients add up over the parts of a batch.
     keep : int
         How many models are kept beside the first: after steps in geometric progression.
+    warmup : float or None
+        Share of the steps in which the rate rises; None: the recipe's.
+    momentum : float or None
+        Of JEPA's target encoder, all the time; None: the recipe's course. MAE has none.
+    jitter : float or None
+        Standard deviation of what is added to the brightness, in [0, 1], of what the encoder sees
+        and, drawn once more, of what it has to predict; None: nothing, and one picture for both.
     """
 
     objective: str
@@ -61,6 +68,9 @@ class Plan:
     crop: float = 0.3
     part: int = 64
     keep: int = 16
+    warmup: float | None = None
+    momentum: float | None = None
+    jitter: float | None = None
 
     def __post_init__(self):
         validate.instance("config", self.config, model.Config)
@@ -75,12 +85,45 @@ class Plan:
         if self.rate is not None:
             rate = validate.number("rate", self.rate, validate.positive)
         object.__setattr__(self, "rate", rate)
+        if self.momentum is not None and self.objective != "jepa":
+            raise ValueError(f"momentum must be None for {self.objective}, got {self.momentum}")
+        for name, rule in (
+            ("warmup", validate.open_unit),
+            ("momentum", validate.half_open_unit),
+            ("jitter", validate.non_negative),
+        ):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, validate.number(name, value, rule))
 
     @property
     def kept(self):
         """After which steps a model is kept, 0 and `steps` among them."""
         powers = np.geomspace(1, self.steps, self.keep)
         return sorted({0, self.steps, *np.rint(powers).astype(int).tolist()})
+
+    @property
+    def recipe(self):
+        """The objective's Recipe, with the plan's warm-up."""
+        recipe = recipes.recipe(self.objective)
+        return recipe if self.warmup is None else dataclasses.replace(recipe, warmup=self.warmup)
+
+    @property
+    def network(self):
+        """The untrained model."""
+        own = {} if self.momentum is None else {"momentum": (self.momentum, self.momentum)}
+        return self.recipe.model(self.config, self.seed, **own)
+
+    def batches(self, pictures, device="cpu"):
+        """The batches of an ImageSet, or of Photographs."""
+        shared = self.config, self.batch, self.seed
+        if isinstance(pictures, images.Photographs):
+            if self.crop != 1:
+                raise ValueError(f"crop must be 1 where crops are cut anew, got {self.crop}")
+            return FreshBatches(pictures.pixels, *shared, self.jitter, device)
+        size = self.config.image_size
+        if pictures.size != size:
+            raise ValueError(f"images must have {size} pixels a side, got {pictures.size}")
+        return Batches(pictures.pixels, *shared, self.crop, self.jitter, device)
 
     def logs(self, step):
         """Whether the log has a line after `step` steps."""
@@ -96,7 +139,7 @@ def train(
     Parameters
     ----------
     plan : Plan
-    pictures : images.ImageSet
+    pictures : images.ImageSet or images.Photographs
     folder : path
         New, empty, or of the same plan and pictures.
     device : str or torch device
@@ -123,7 +166,7 @@ def train(
     share, device = Share() if share is None else share, _tensors.device(device)
     for name, value, of in (
         ("plan", plan, Plan),
-        ("pictures", pictures, images.ImageSet),
+        ("pictures", pictures, (images.ImageSet, images.Photographs)),
         ("share", share, Share),
     ):
         validate.instance(name, value, of)
@@ -132,21 +175,15 @@ def train(
         with share.agreed():
             workers = validate.integer("workers", workers, most=objectives.MOST_WORKERS)
             save_every = validate.number("save_every", save_every, validate.non_negative)
-            size = plan.config.image_size
-            if pictures.size != size:
-                raise ValueError(f"images must have {size} pixels a side, got {pictures.size}")
             if plan.batch % share.processes:
                 raise ValueError(f"batch must be a multiple of {share.processes}, got {plan.batch}")
             # before the folder: a plan that does not fit the images is to leave no trace
-            batches = Batches(
-                pictures.pixels, plan.config, plan.batch, plan.seed, plan.crop, device
-            )
+            batches = plan.batches(pictures, device)
         run = stack.enter_context(_folder(plan, pictures, folder, device, share))
         with share.agreed():
-            recipe = recipes.recipe(plan.objective)
-            network = recipe.model(plan.config, plan.seed).to(device)
+            network = plan.network.to(device)
             optimiser = torch.optim.AdamW(
-                model.decay_groups(network, 0.0), lr=0.0, betas=recipe.betas, fused=True
+                model.decay_groups(network, 0.0), lr=0.0, betas=plan.recipe.betas, fused=True
             )
             done = run.restore(network, optimiser)
             length = run.log_length([step for step in range(1, done + 1) if plan.logs(step)])
@@ -154,7 +191,7 @@ def train(
         if (share.gathered(done) != done).any():
             raise ValueError(f"all processes must see the same files in {folder}, got others")
         gradients = stack.enter_context(_gradients(network, plan.part, device, share, workers))
-        training = _Training(plan, recipe, batches, network, optimiser, gradients, share)
+        training = _Training(plan, batches, network, optimiser, gradients, share)
         _loop(training, run, done, length, save_every, progress)
     return runs.log_of(folder)[-1]
 
@@ -164,8 +201,7 @@ class _Training:
     """What a step needs."""
 
     plan: Plan
-    recipe: recipes.Recipe
-    batches: Batches
+    batches: Batches | FreshBatches
     network: objectives.ImageObjective
     optimiser: torch.optim.AdamW
     gradients: object
@@ -197,8 +233,8 @@ class _Training:
     def rates(self, step):
         """Learning rate and weight decay."""
         steps = self.plan.steps
-        rate = recipes.learning_rate(self.recipe, self.plan.rate, step, steps)
-        return rate, recipes.weight_decay(self.recipe, step, steps)
+        rate = recipes.learning_rate(self.plan.recipe, self.plan.rate, step, steps)
+        return rate, recipes.weight_decay(self.plan.recipe, step, steps)
 
 
 def _loop(training, run, done, length, save_every, progress):
@@ -274,7 +310,7 @@ def _gradients(network, part, device, share, workers):
     """Yields a function of a batch that leaves gradients in the parameters and returns the loss."""
     if device.type == "cpu" and share.processes == 1:
         with objectives.workers(workers) as pool:
-            yield lambda *batch: objectives.accumulate(network, *batch, part, pool)
+            yield lambda *batch: objectives.accumulate(network, batch, part, pool)
         return
     on_gpu = device.type == "cuda"
     forward = torch.compile(network) if on_gpu else network
@@ -303,7 +339,9 @@ def _gradients(network, part, device, share, workers):
 def _folder(plan, pictures, folder, device, share):
     """The `runs.Folder`, held by the first process, which tells the others if it fails."""
     shown = {"name": pictures.name, "count": len(pictures)}
-    shown["digest"] = recorded.digest(pictures.pixels)  # of all: half a second a gigabyte
+    several = isinstance(pictures, images.Photographs)
+    pixels = pictures.pixels if several else [pictures.pixels]
+    shown["digest"] = recorded.digest(*pixels)  # of all: half a second a gigabyte
     identity = dataclasses.asdict(plan) | {"images": shown}
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     facts = recorded.provenance(plan.seed, time.time(), kind) | {"processes": share.processes}

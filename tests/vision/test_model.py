@@ -430,7 +430,7 @@ def test_gradients_in_parts_are_those_of_the_batch_for_any_number_of_workers(kin
     before, found = torch.get_num_threads(), {}
     for count in (1, 3):
         with workers(count) as pool:
-            mean = accumulate(objective, images, *masks, 2, pool)
+            mean = accumulate(objective, (images, *masks), 2, pool)
         assert abs(mean - number(loss)) < 1e-12
         found[count] = [p.grad for p in objective.parameters() if p.requires_grad]
     assert torch.get_num_threads() == before

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from jepabook.vision import images, model, objectives, recipes, runs, train
+from jepabook.vision import images, model, recipes, runs, train
 from jepabook.vision.batches import Batches
 from tests import commands
 from tests.trainings import MICRO, Killed, distance, left, pictures, plan, weights
 
 BOTH = pytest.mark.parametrize("objective", recipes.RECIPES)
-NETWORKS = {"jepa": objectives.ImageJEPA, "mae": objectives.ImageMAE}
+NETWORKS = {name: recipes.recipe(name).model for name in recipes.RECIPES}
 
 
 def go(folder, of, **options):
@@ -84,7 +84,7 @@ def test_kept_models_are_the_live_ones(tmp_path, monkeypatch, objective):
     assert runs.steps_of(tmp_path) == of.kept == [0, 1, 2, 3, 6]
     for step in of.kept:
         network = train.trained(tmp_path, step)
-        assert type(network) is NETWORKS[objective] and network.config == MICRO
+        assert type(network) is type(NETWORKS[objective](MICRO, 0)) and network.config == MICRO
         target, online = both(network)
         assert torch.equal(target, live[step][0]) and torch.equal(online, live[step][1])
         # JEPA's target is behind from the first step on; MAE has none
