@@ -48,7 +48,7 @@ from jepabook.worlds import photographs
 
 NAMES, SEEDS, TIMES = ("jepa", "mae-pixels", "mae"), (0, 1, 2), (0, 1, 2, 4, 8)
 CONFIG = model.Config(48, 8, 128, 4, 4, 64, 2, 2)
-STEPS, BATCH, RATE, KEEP, WARMUP, MOMENTUM = 1500, 64, 1e-3, 6, 0.1, 0.97
+STEPS, BATCH, PART, RATE, KEEP, WARMUP, MOMENTUM = 1000, 64, 32, 1e-3, 6, 0.1, 0.97
 COUNT, LINEAR, DEPTHS = 2000, 20_000, (2, 4, 6)
 FINE = np.round(np.geomspace(0.25, 8, 21), 4)
 CHECKPOINTS = Path("_build/checkpoints/brightness")
@@ -106,6 +106,7 @@ def plan(name, times, seed, spread, steps=STEPS):
         seed,
         RATE,
         crop=1,
+        part=PART,
         keep=KEEP,
         warmup=WARMUP,
         momentum=MOMENTUM if name == "jepa" else None,
