@@ -27,38 +27,35 @@ class Table:
     head : tuple of str
     rows : tuple of tuples of str
         As long as the head.
-    caption : str
     """
 
     head: tuple
     rows: tuple
-    caption: str = ""
 
     def __repr__(self):
         lines = [self.head, *self.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         right = self._right()
-        told = [
+        return "\n".join(
             "  ".join(
                 cell.rjust(width) if of_numbers else cell.ljust(width)
                 for cell, width, of_numbers in zip(line, widths, right, strict=True)
             ).rstrip()
             for line in lines
-        ]
-        return "\n".join([*told, self.caption] if self.caption else told)
+        )
 
     def _repr_markdown_(self):
         rule = ["---:" if of_numbers else ":---" for of_numbers in self._right()]
         body = [[cell.replace("|", r"\|") for cell in line] for line in (self.head, *self.rows)]
         lines = [f"| {' | '.join(line)} |" for line in (body[0], rule, *body[1:])]
-        return "\n".join([*lines, "", f"*{self.caption}*"] if self.caption else lines)
+        return "\n".join(lines)
 
     def _right(self):
         """Which columns hold numbers, and so are flush right."""
         return [any(map(_NUMBER.match, column)) for column in zip(*self.rows, strict=True)]
 
 
-def table(head, rows, formats=None, caption=""):
+def table(head, rows, formats=None):
     r"""A table of texts and numbers.
 
     Parameters
@@ -70,8 +67,6 @@ def table(head, rows, formats=None, caption=""):
     formats : sequence of str, optional
         A template a column, such as ``"{:.2f}"`` or ``"{:.1f} %"``, for its numbers; "" writes
         them as Python does. A number that rounds to zero has no minus sign, whatever the template.
-    caption : str
-        A sentence below.
 
     Returns
     -------
@@ -100,7 +95,7 @@ def table(head, rows, formats=None, caption=""):
         if len(row) != len(head):
             raise ValueError(f"rows must be of {len(head)} cells, got {len(row)} in row {number}")
         cells.append(tuple(_cell(*pair) for pair in zip(row, formats, strict=True)))
-    return Table(head, tuple(cells), _text("caption", caption))
+    return Table(head, tuple(cells))
 
 
 def _line(name, values):

@@ -158,8 +158,7 @@ def theory():
         "target_network.trajectory": TARGET
         | {"t": [0.0, 1.0], "lam": 1.2, "weight_decay": 0.01, "teacher": 0.1},
         "target_network.critical_time": TARGET | {"lam": 1.2, "fraction": 0.5, "goal": 0.3},
-        "target_network.inversion_boundary": TARGET
-        | {"rho_other": 0.7, "fraction": 0.5, "goal": 0.3},
+        "target_network.inversion_boundary": TARGET | {"rho_other": 0.7, "fraction": 0.5},
         "target_network.fast_delay": TARGET | {"fraction": 0.5},
         "target_network.slow_trajectory": TARGET | {"t": 1.0},
         "target_network.slow_critical_time": TARGET | {"fraction": 0.5},
@@ -182,14 +181,7 @@ def theory():
         "random_masks.marchenko_pastur": {"x": [0.5], "ratio": 0.5},
         "claims.examples.patterns": {"visible": 0.25},
         "random_masks.trained_sizes": made(
-            "objective",
-            "depth",
-            world=examples.patterns(),
-            count=1,
-            record_at=[0, 1],
-            seed=0,
-            gain=0.2,
-            rate=0.4,
+            "objective", world=examples.patterns(), count=1, record_at=[0, 1], seed=0
         ),
         "loss_curves.split": SIGMAS
         | {"objective": JEPA, "encoder": EYE, "decoder": EYE, "sigma_yy": 2 * EYE},
@@ -264,10 +256,8 @@ def experiments(folder):
             "stretches": 2,
             "seed": 0,
             "target_rate": [0.3],
-            "weight_decay": [0.01],
             "steps": 2,
             "depth": 1,
-            "gain": 0.5,
             "rate": 0.01,
             "batch": 4,
         },
@@ -278,7 +268,6 @@ def experiments(folder):
             "seed": 0,
             "steps": 1,
             "depth": 1,
-            "gain": 0.5,
             "rate": 0.03,
         },
         "generative.gaussian_dictionary": {"count": 2, "width": 3, "seed": 0},
@@ -315,7 +304,7 @@ def experiments(folder):
         "learning_order.times_to_size": {"times": times, "sizes": sizes, "size": 0.5},
         "learning_order.first_crossing": {"times": times, "sizes": sizes, "goal": [0.5, 0.5]},
         "learning_order.tau": {"moments": times, "along": times, "never": "last"},
-        "learning_order.mean_interval": {"values": times, "level": 0.9},
+        "learning_order.mean_interval": {"values": times},
         "linear_net.Networks": run
         | {"directions": torch.eye(2).double(), "target_weights": weights[:1]},
         "linear_net.Networks.products_and_residual": (
@@ -391,7 +380,7 @@ def experiments(folder):
             "seed": 0,
             "gap": 0,
         },
-        "photographs.stereo": {"size": 2, "count": 1, "seed": 0, "aligned": True},
+        "photographs.stereo": {"size": 2, "count": 1, "seed": 0},
         "photographs.brightened": {"x": X, "y": X, "spread": 0.1, "seed": 0},
         "recorded.save": {"path": path, "arrays": {"a": X}, "facts": {}, "undefined": ("a",)},
         "recorded.load": {"path": path},
@@ -493,7 +482,7 @@ def data():
         "figures.shades": {"objective": JEPA, "values": [1.0, 2.0]},
         "figures.trajectories": START
         | {"lam": [1.2], "rho": [0.8], "ax": axes[0], "shade_by": [1.0], "t_max": 3.0},
-        "tables.table": {"head": ["L"], "rows": [[1.5]], "formats": ["{:.1f}"], "caption": "All."},
+        "tables.table": {"head": ["L"], "rows": [[1.5]], "formats": ["{:.1f}"]},
         "figures.half_time_span": START | {"margin": 1.5},
         "spectrum.Prediction.order": (predicted, {"objective": JEPA}),
         "spectrum.Prediction.near": (predicted, {"objective": JEPA}),
@@ -572,7 +561,7 @@ def vision(folder):
     at_masks = {"images": IMAGES, "masked": MASKED}
     predicted = {"predicted": torch.rand(2, 2, 3), "target": torch.rand(2, 2, 3)}
     encoded = {"images": IMAGES, "pool": "mean", "online": False}
-    made = {"size": 4, "count": 2, "seed": 0, "split": "train"}
+    crops = {"size": 4, "count": 2, "seed": 0}
     return {
         "vision.batches.Batches": {
             "pixels": PIXELS,
@@ -591,10 +580,9 @@ def vision(folder):
         },
         "vision.batches.random_boxes": {"count": 2, "least": 0.5, "generator": generator},
         "vision.batches.cropped": {"pictures": IMAGES, "boxes": torch.rand(2, 4)},
-        "vision.images.dead_leaves": made | {"smallest": 1.0, "largest": 3.0, "palette": None},
-        "vision.images.open_images": made | {"words": "leaves", "verify": False},
-        "vision.images.photographs": made | {"largest": None},
-        "vision.images.read": {"words": "leaves", "size": 4, "most": 2},
+        "vision.images.open_images": crops | {"words": "photos", "verify": False},
+        "vision.images.photographs": crops | {"split": "train", "largest": None},
+        "vision.images.read": {"words": "photos", "size": 4, "most": 2},
         "vision.images.resident": {"pixels": PIXELS, "device": "cpu"},
         "vision.images.take": {"pixels": PIXELS, "rows": torch.tensor([0, 1]), "device": "cpu"},
         "vision.measure.stimuli": {"pictures": pictures, "split": split, "colours": colours},

@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 from jepabook import tables
 
 ROWS = [["JEPA", 4055.1, None], ["MAE", np.array(-0.001), np.int64(3)], ["a|b", 0.5, np.nan]]
-MIXED = tables.table(["which", "$|w|$", "n"], ROWS, ["", "{:+.2f} %", ""], "Three kinds.")
+MIXED = tables.table(["which", "$|w|$", "n"], ROWS, ["", "{:+.2f} %", ""])
 
 
 def on_a_page(table):
@@ -31,7 +31,6 @@ def test_a_page_shows_every_cell_and_numbers_flush_right():
         ("a|b", "+0.50 %", ""),
     ]
     assert on_a_page(MIXED) == [list(zip(sides, row, strict=True)) for row in shown]
-    assert MIXED._repr_markdown_().endswith("\n\n*Three kinds.*")
 
 
 def test_a_terminal_shows_the_same_in_columns():
@@ -40,7 +39,6 @@ def test_a_terminal_shows_the_same_in_columns():
         "JEPA   +4055.10 %",
         "MAE       +0.00 %  3",
         "a|b       +0.50 %",
-        "Three kinds.",
     ]
     assert repr(tables.table(["L"], [[1]])) == "L\n1"
 
@@ -74,7 +72,6 @@ def test_a_number_that_rounds_to_zero_has_no_minus_sign(value, template, shown):
         ((["a"], [[1]], ["", ""]), "formats must be of 1 columns, got 2"),
         ((["a"], [[1.5]], ["{:d}"]), "formats must fit the numbers, got '{:d}': Unknown format"),
         ((["a"], [[1.5]], ["{} {}"]), "formats must fit the numbers, got '{} {}': Replacement"),
-        ((["a"], [[1]], None, 3), "caption must hold texts of one line, got 3"),
     ],
 )
 def test_what_makes_no_table_is_refused_by_name(arguments, message):

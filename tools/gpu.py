@@ -354,7 +354,7 @@ def parser():
     options.add_argument(
         "--images",
         default=RANDOM,
-        help="for the pair: random, photos, leaves, or a folder made by vision.convert (random)",
+        help="for the pair: random, photos, or a folder made by vision.convert (random)",
     )
     options.add_argument("--stage", choices=STAGES, help="one stage in this process, for `make`")
     return options

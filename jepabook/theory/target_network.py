@@ -211,7 +211,7 @@ def _late(depth, start, stop, log_rate, log_unit):
     return late, np.where(follows, rate - log_rate, 0.0)
 
 
-def inversion_boundary(rho, rho_other, *, depth, epsilon, target_rate, fraction=0.5, goal=None):
+def inversion_boundary(rho, rho_other, *, depth, epsilon, target_rate, fraction=0.5):
     """The ratio lam_other / lam at which two features tie, for lam = 1 and rate tau.
 
     tau times the critical time depends on tau / lam alone and increases with it, so a tie means
@@ -222,8 +222,6 @@ def inversion_boundary(rho, rho_other, *, depth, epsilon, target_rate, fraction=
     rho, rho_other, epsilon, target_rate, fraction : floats
         As for `critical_time`.
     depth : int
-    goal : float, optional
-        One size for both features to reach, in place of a fraction of each one's final size.
 
     Returns
     -------
@@ -239,17 +237,13 @@ def inversion_boundary(rho, rho_other, *, depth, epsilon, target_rate, fraction=
     epsilon = validate.number("epsilon", epsilon, positive)
     log_rate = np.log(validate.number("target_rate", target_rate, positive))
     fraction = validate.number("fraction", fraction, validate.open_unit)
-    goal = None if goal is None else validate.number("goal", goal, positive)
 
     def excess(log_ratios):
         """By how much the logarithm of tau times the other's time exceeds the first one's."""
         log_rates = log_rate - np.append(0.0, log_ratios)  # the first is at ratio 1
         which = np.append(rho, np.full(len(log_ratios), rho_other))
-        lam, size, share, wanted = (
-            np.full(which.shape, x) for x in (1.0, epsilon, fraction, goal or 1.0)
-        )
-        wanted = None if goal is None else wanted
-        count = log_rates + _times(lam, which, depth, size, log_rates, share, wanted)[-1]
+        lam, size, share = (np.full(which.shape, x) for x in (1.0, epsilon, fraction))
+        count = log_rates + _times(lam, which, depth, size, log_rates, share, None)[-1]
         return count[1:] - count[0]
 
     # all ratios at once, for one of them takes as long

@@ -204,26 +204,24 @@ def size_at(levels, values, threshold):
     return float(levels[i - 1] + share * (levels[i] - levels[i - 1]))
 
 
-def mean_interval(values, level=0.95):
-    """The mean over seeds and Student's interval for it.
+def mean_interval(values):
+    """The mean over seeds and Student's 95 % interval for it.
 
     Parameters
     ----------
     values : array (seeds, ...)
         Of at least two seeds; a NaN among them gives NaN.
-    level : float in (0, 1)
 
     Returns
     -------
     mean, low, high : ndarrays (...)
     """
-    level = validate.number("level", level, validate.open_unit)
     values = validate.numbers("values", values)
     if values.ndim == 0 or len(values) < 2:
         raise ValueError(f"values must be of at least two seeds, got shape {values.shape}")
     scaled, unit = in_units(values, axis=0)
     mean = scaled.mean(0)
-    half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(scaled, axis=0)
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(scaled, axis=0)
     with np.errstate(over="ignore", under="ignore"):
         found = tuple(np.ldexp(end, unit[0]) for end in (mean, mean - half, mean + half))
     for end in found:

@@ -12,6 +12,9 @@ from jepabook.theory.feature_spectrum import FeatureSpectrum
 from jepabook.theory.objectives import BOTH, JEPA
 from jepabook.training import linear_net, minibatch
 
+#: Gain of the layers that `follow_decoder` and `follow_loss` start from: PyTorch's.
+GAIN = 3**-0.5
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -199,8 +202,10 @@ class DecoderPath:
         return growth, (design @ coefficients).T, b / a
 
 
-def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, gain=3**-0.5, rate=0.03):
+def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, rate=0.03):
     """Follow JEPA's decoder from Gaussian weights by gradient descent on the population.
+
+    Layers have entries N(0, 1 / (3 d)), PyTorch's variance.
 
     Parameters
     ----------
@@ -208,8 +213,8 @@ def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, gain=3
     runs, stretches, steps : int
         Independent starts; stretches to be told apart; steps in each.
     seed, depth : int
-    gain, rate : float
-        As in `train_both`.
+    rate : float
+        Learning rate.
 
     Returns
     -------
@@ -218,8 +223,8 @@ def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, gain=3
     Raises
     ------
     ValueError
-        Names the argument, its value and what is allowed; gain and rate where a network leaves
-        the range of float32.
+        Names the argument, its value and what is allowed; spectrum and rate where a network
+        leaves the range of float32.
     """
     sigma_xx, sigma_yx = validate.instance("spectrum", spectrum, FeatureSpectrum).covariances()
     runs, depth = validate.integer("runs", runs), validate.depth(depth)
@@ -228,7 +233,7 @@ def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, gain=3
     steps = validate.integer("steps", steps, most=validate.MOST_STEPS // stretches)
     source = minibatch.Population(sigma_xx, sigma_yx, dtype=torch.float32)
     weights = linear_net.initial_weights(
-        "gaussian", runs, depth=depth, width=len(spectrum), gain=gain, seed=seed
+        "gaussian", runs, depth=depth, width=len(spectrum), gain=GAIN, seed=seed
     )
     settings = linear_net.settings(JEPA, weights, rate)
     told, growth = [], []
@@ -237,8 +242,8 @@ def follow_decoder(spectrum, runs, stretches, seed, *, steps=50, depth=5, gain=3
             told.append(decoder_gain(weights, sigma_xx, sigma_yx))
         except ValueError as error:
             raise ValueError(
-                "spectrum, gain and rate must keep networks in float32, got gain "
-                f"{gain} and rate {rate}: after {stretch * steps} steps {error}"
+                f"spectrum and rate must keep networks in float32, got rate {rate}: after "
+                f"{stretch * steps} steps {error}"
             ) from None
         if stretch < stretches:
             history = linear_net.train(weights, settings, source, steps, record_at=[0, steps])
@@ -284,16 +289,14 @@ def follow_loss(
     seed,
     *,
     target_rate=np.inf,
-    weight_decay=0.0,
     steps=50,
     depth=4,
-    gain=3**-0.5,
     rate=0.03,
     batch=200,
 ):
     """Follow the loss by SGD from Gaussian weights, all kinds on the very same minibatches (ours).
 
-    The views are alike in law, as in `train_both`.
+    The views are alike in law, as in `train_both`, and layers start as in `follow_decoder`.
 
     Parameters
     ----------
@@ -305,10 +308,10 @@ def follow_loss(
         Independent repetitions; stretches to be told apart; steps in each.
     seed : int
         Of everything random.
-    target_rate, weight_decay : float or sequence of float
+    target_rate : float or sequence of float
         One for each kind, as in `linear_net.settings`.
-    depth, gain, rate, batch
-        As in `train_both`.
+    depth, rate, batch
+        As in `linear_net.train`.
 
     Returns
     -------
@@ -317,8 +320,8 @@ def follow_loss(
     Raises
     ------
     ValueError
-        Names the argument, its value and what is allowed; the rate where a run diverges, the gain
-        where a target has no variance that a number can say.
+        Names the argument, its value and what is allowed; the rate where a run diverges, the
+        spectrum where a target has no variance that a number can say.
     """
     validate.instance("spectrum", spectrum, FeatureSpectrum)
     validate.where("rho", spectrum.rho, spectrum.rho <= 1, "must be at most 1")
@@ -337,23 +340,19 @@ def follow_loss(
         runs,
         depth=depth,
         width=len(spectrum),
-        gain=gain,
+        gain=GAIN,
         seed=start,
         dtype=torch.float64,
     ).repeat(1, len(kinds), 1, 1)
-
-    def for_each(name, value):
-        value = validate.array(name, value)
-        if value.shape not in ((), (len(kinds),)):
-            raise ValueError(f"{name} must be one number or {len(kinds)}, got shape {value.shape}")
-        return np.repeat(np.broadcast_to(value, len(kinds)), runs)
-
+    target_rate = validate.array("target_rate", target_rate)
+    if target_rate.shape not in ((), (len(kinds),)):
+        told = f"got shape {target_rate.shape}"
+        raise ValueError(f"target_rate must be one number or {len(kinds)}, {told}")
     settings = linear_net.settings(
         [objective for objective in kinds for _ in range(runs)],
         weights,
         rate,
-        weight_decay=for_each("weight_decay", weight_decay),
-        target_rate=for_each("target_rate", target_rate),
+        target_rate=np.repeat(np.broadcast_to(target_rate, len(kinds)), runs),
     )
     sigma_xx, sigma_yx = spectrum.covariances()
     many = (np.stack([matrix] * runs) for matrix in (sigma_xx, sigma_yx, sigma_xx))
@@ -375,8 +374,8 @@ def follow_loss(
             told.append(_losses(settings.objectives, encoder, weights[depth], target, spectrum))
         variance = np.array(told[-1])[:, 2]
         if not (np.isfinite(told[-1]).all() and (variance > 0).all()):
-            found = f"got {gain}: after {stretch * steps} steps it is {variance.min():.3g}"
-            raise ValueError(f"gain must leave the target a variance in float64, {found}")
+            found = f"after {stretch * steps} steps it is {variance.min():.3g}"
+            raise ValueError(f"spectrum must leave the target a variance in float64, got: {found}")
     parts = np.array(told).reshape(stretches + 1, len(kinds), runs, 3)
     return LossPath(steps * np.arange(stretches + 1), *np.moveaxis(parts, -1, 0))
 

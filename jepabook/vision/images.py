@@ -1,4 +1,4 @@
-"""Sets of small colour pictures from three sources: photographs, dead leaves, converted folders."""
+"""Sets of small colour pictures from two sources: photographs and converted folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from jepabook._support import validate
 from jepabook._support.regular import shown
-from jepabook.vision import crops, leaves, sources, stored
+from jepabook.vision import crops, sources, stored
 from jepabook.vision.convert import convert
 from jepabook.vision.decoding import Skipped, decoded, quiet, shrunk
 from jepabook.vision.survey import survey
@@ -17,7 +17,6 @@ __all__ = [
     "ImageSet",
     "Photographs",
     "convert",
-    "dead_leaves",
     "open_images",
     "opened",
     "photographs",
@@ -111,36 +110,6 @@ def photographs(size, count, seed, split="train", largest=None):
     return ImageSet(f"photos ({split})", pixels, {"photograph": photograph, "scale": scale}, {})
 
 
-def dead_leaves(size, count, seed, split="train", smallest=1.0, largest=None, palette=None):
-    """Discs that hide each other, with radii of density r^-3: pictures without a preferred scale.
-
-    Parameters
-    ----------
-    size, count : int
-        Pixels along a side, and pictures.
-    seed : int
-    split : {"train", "test"}
-        Independent pictures of the same law.
-    smallest, largest : float
-        Cut-offs of the radius in pixels; None for `largest` means `size`.
-    palette : uint8 array (m, 3) or None
-        Colours of leaves; None: uniform in the RGB cube.
-
-    Returns
-    -------
-    ImageSet
-        With the label "leaves", how many are seen.
-
-    Raises
-    ------
-    ValueError
-        In one line, if an argument is not of these kinds.
-    """
-    rng = _generator(seed, split)
-    pixels, seen = leaves.draw(size, count, rng, smallest, largest, palette)
-    return ImageSet(f"leaves ({split})", pixels, {"leaves": seen}, {})
-
-
 def opened(folder, split=None, verify=False):
     """A folder that `convert` made; its pixels stay on the disk, memory-mapped.
 
@@ -175,19 +144,18 @@ def opened(folder, split=None, verify=False):
     return ImageSet(name, pixels, {"class": labels} if facts["labelled"] else {}, skipped)
 
 
-def open_images(words, size, count, seed, split="train", verify=False):
-    """The images that a command's words name.
+def open_images(words, size, count, seed, verify=False):
+    """The images for training that a command's words name.
 
     Parameters
     ----------
     words : str or path
-        "photos", "leaves" (in colours from the photographs), or a folder that `convert` made.
+        "photos", or a folder that `convert` made.
     size : int
         Pixels along a side; a folder must have been converted to it.
     count : int or None
         Images. From a folder so many are chosen at random, None takes all and copies none.
     seed : int
-    split : {"train", "test"}
     verify : bool
         Whether to compare a folder's checksums, which reads everything.
 
@@ -200,21 +168,15 @@ def open_images(words, size, count, seed, split="train", verify=False):
     ValueError
         In one line, if there are no such images.
     """
-    rng, size = _generator(seed, split), validate.integer("size", size)
+    rng, size = _generator(seed, "train"), validate.integer("size", size)
     words, verify = validate.path("images", words), validate.flag("verify", verify)
-    if verify and str(words) in ("photos", "leaves"):
-        raise ValueError(f"verify must be False for {str(words)!r}, which nobody stored, got True")
     if str(words) == "photos":
-        return photographs(size, count, seed, split)
-    if str(words) == "leaves":
-        count = validate.integer("count", count)
-        # the part of the photographs that "photos" trains on
-        seen = [crops.region(image, "train") for image in shipped.colour().values()]
-        palette = np.concatenate([image[::8, ::8].reshape(-1, 3) for image in seen])
-        return dead_leaves(size, count, seed, split, palette=palette)
+        if verify:
+            raise ValueError("verify must be False for 'photos', which nobody stored, got True")
+        return photographs(size, count, seed)
     if not Path(words).exists():
-        raise ValueError(f"images must be 'photos', 'leaves' or a folder, got {str(words)!r}")
-    images = opened(words, split, verify)
+        raise ValueError(f"images must be 'photos' or a folder, got {str(words)!r}")
+    images = opened(words, "train", verify)
     if images.size != size:
         raise ValueError(f"{words} must hold images of {size} pixels a side, got {images.size}")
     if count is None:
@@ -222,7 +184,7 @@ def open_images(words, size, count, seed, split="train", verify=False):
     count = validate.integer("count", count)
     if count > len(images):
         raise ValueError(
-            f"count must be at most {len(images)}, all of {words}'s {split} images, got {count}"
+            f"count must be at most {len(images)}, all of {words}'s train images, got {count}"
         )
     rows = np.sort(rng.choice(len(images), count, replace=False))
     labels = {name: values[rows] for name, values in images.labels.items()}
@@ -235,8 +197,8 @@ def read(words, size, most=20_000):
     Parameters
     ----------
     words : str or path
-        "photos", "leaves", a folder of images or of class folders, a folder that `convert` made,
-        a parquet file or ``hub:owner/name``.
+        "photos", a folder of images or of class folders, a folder that `convert` made, a parquet
+        file or ``hub:owner/name``.
     size : int
         Pixels along a side; smaller images are left out.
     most : int
@@ -255,11 +217,11 @@ def read(words, size, most=20_000):
     size = validate.integer("size", size, least=2, most=crops.MOST_PIXELS)
     most = validate.integer("most", most, each=3 * size**2)
     path = validate.path("images", words)
-    if str(words) in ("photos", "leaves"):
-        return open_images(words, size, min(most, 3000), 0)
+    if str(words) == "photos":
+        return photographs(size, min(most, 3000), 0)
     if not (path.exists() or str(words).startswith(sources.HUB)):
         raise ValueError(
-            "images must be 'photos', 'leaves', a folder, a .parquet file or hub:owner/name, got "
+            "images must be 'photos', a folder, a .parquet file or hub:owner/name, got "
             f"{str(words)!r}"
         )
     if (path / stored.FACTS).exists():

@@ -399,7 +399,7 @@ def parser():
     add(
         "--images",
         required=True,
-        help="photos, leaves, or a folder made by vision.convert",
+        help="photos, or a folder made by vision.convert",
     )
     add("--preset", required=True, help=f"sizes: {', '.join(model.PRESETS)}")
     add("--out", required=True, help="folder for the log and the models")
@@ -443,7 +443,7 @@ def _train(options, share):
         device = "cuda" if gpu and options.device != "cpu" else "cpu"
         out, config = validate.path("--out", options.out), model.preset(options.preset)
         recipes.recipe(options.objective)
-        made = options.images in ("photos", "leaves")
+        made = options.images == "photos"
         count = COUNT if made and options.count is None else options.count
         pictures = images.open_images(
             options.images, config.image_size, count, options.seed, verify=options.verify

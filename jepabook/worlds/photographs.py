@@ -107,24 +107,23 @@ def neighbours(images, size, count, seed, gap=0):
     return x.reshape(count, -1), y.reshape(count, -1)
 
 
-def stereo(size, count, seed, aligned=True):
+def stereo(size, count, seed):
     """Views of one patch by the two eyes of the stereo pair.
 
     Parameters
     ----------
     size, count, seed
         As for `masked`.
-    aligned : bool
-        Whether y is cut where the disparity at the patch's centre puts it, or at x's own place.
 
     Returns
     -------
     x, y : ndarrays (count, size * size)
-        x from the left picture, y from the right one.
+        x from the left picture, y from where the right one has it: the disparity is that of the
+        patch's centre.
     """
     size = validate.integer("size", size, most=LARGEST)
     count = validate.integer("count", count, each=32 * size**2)
-    aligned, rng = validate.flag("aligned", aligned), validate.generator(seed)
+    rng = validate.generator(seed)
     left, right, disparity = stereo_pair()
     left, right = (_windows(image, size, size) for image in (left, right))
     half = size // 2
@@ -133,7 +132,7 @@ def stereo(size, count, seed, aligned=True):
     rows, starts = np.nonzero(columns >= 0)
     chosen = rng.integers(len(rows), size=count)
     rows, starts = rows[chosen], starts[chosen]
-    ends = columns[rows, starts].astype(int) if aligned else starts
+    ends = columns[rows, starts].astype(int)
     return left[rows, starts].reshape(count, -1), right[rows, ends].reshape(count, -1)
 
 

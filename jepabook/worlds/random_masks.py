@@ -208,8 +208,10 @@ def marchenko_pastur(x, ratio):
     return np.where(inside, validate.where("ratio", density, np.isfinite(density), allowed), 0.0)
 
 
-def trained_sizes(objective, world, count, record_at, seed, *, depth=2, gain=0.2, rate=0.4):
+def trained_sizes(objective, world, count, record_at, seed):
     """Sizes of a world's features in gradient descent from Gaussian layers.
+
+    Two encoder layers and a decoder with entries N(0, 0.2^2 / d), learning rate 0.4.
 
     Parameters
     ----------
@@ -220,12 +222,6 @@ def trained_sizes(objective, world, count, record_at, seed, *, depth=2, gain=0.2
     record_at : sequence of int
         Increasing numbers of steps of gradient descent on the exact covariances.
     seed : int
-    depth : int
-        Layers of the encoder, L.
-    gain : float
-        Entries of a layer are N(0, gain^2 / d).
-    rate : float
-        Learning rate.
 
     Returns
     -------
@@ -236,12 +232,10 @@ def trained_sizes(objective, world, count, record_at, seed, *, depth=2, gain=0.2
     sigma_xx, sigma_yx, _ = validate.instance("world", world, RandomMasks).covariances()
     record_at = validate.integers("record_at", record_at, least=0)
     validate.where("record_at", record_at, np.diff(record_at, prepend=0) >= 0, "must increase")
-    depth, width = validate.depth(depth), len(sigma_xx)
-    each = 8 * ((4 * depth + 4) * width**2 + len(record_at) * len(world.power))
+    layers, width, gain, rate = 3, len(sigma_xx), 0.2, 0.4
+    each = 8 * (4 * layers * width**2 + len(record_at) * len(world.power))
     count = validate.integer("count", count, each=each)
-    gain = validate.number("gain", gain, validate.positive)
-    rate = validate.number("rate", rate, validate.positive)
-    weights = validate.generator(seed).standard_normal((depth + 1, count, width, width))
+    weights = validate.generator(seed).standard_normal((layers, count, width, width))
     weights = weights * gain / width**0.5
     shown = (world.dictionary != 0).any(1)
     validate.where("world", norm(world.dictionary, 1), shown, "must have no feature of length 0")
@@ -255,8 +249,8 @@ def trained_sizes(objective, world, count, record_at, seed, *, depth=2, gain=0.2
             size = norm(encoder @ directions.T, axis=-2)
         if not np.isfinite(size).all():
             raise ValueError(
-                f"rate and gain must be so small that {step} steps leave the sizes finite, got "
-                f"{rate} and {gain}"
+                f"world must be such that {step} steps of rate {rate} leave the sizes finite, got "
+                f"a largest variance of {sigma_xx.max():.3g}"
             )
         done = step
         sizes.append(size)

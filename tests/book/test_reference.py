@@ -43,7 +43,6 @@ LEFT_OUT = {
     "jepabook.vision.crops": "the inside of vision.images",
     "jepabook.vision.decoding": "the inside of vision.convert",
     "jepabook.vision.layout": "the inside of vision.convert",
-    "jepabook.vision.leaves": "the inside of vision.images",
     "jepabook.vision.sources": "the inside of vision.convert",
     "jepabook.vision.stored": "the inside of vision.convert and vision.images",
     "jepabook.vision.survey": "the inside of vision.convert",

@@ -5,7 +5,6 @@ import pytest
 
 from jepabook import JEPA, autocorrelation, clock, generative, learning_order, random_masks
 from jepabook._support.units import in_units, norm, unit_vectors
-from jepabook.claims import examples
 
 TIMES, SIZES = np.array([0.0, 1.0, 2.0]), np.array([[1.0], [2.0], [4.0]])
 PAIR = [1.0, 0.25], [0.9, -0.2]
@@ -15,8 +14,12 @@ def told(features):
     return features.lam, features.rho, features.sigma_squared
 
 
+def masks_of(unit):
+    return generative.RandomMasks(np.eye(3) * unit, [3.0, 2.0, 1.0], 0.0, 0.3)
+
+
 def masks(unit):
-    return told(generative.RandomMasks(np.eye(3) * unit, [3.0, 2.0, 1.0], 0.0, 0.3).theory())
+    return told(masks_of(unit).theory())
 
 
 def loud(unit):
@@ -106,8 +109,8 @@ def test_units_of_what_has_no_size(array):
         (lambda: clock.difference(2.0, -1e3, -1.0, 999.0, 0.0), "log_scale must be so small that "),
         (lambda: learning_order.mean_interval([1.7e308, -1.6e308]), "values must be such that "),
         (
-            lambda: random_masks.trained_sizes(JEPA, examples.patterns(), 2, [0, 3], 0, gain=1e200),
-            "rate and gain must be so small that 0 steps leave the sizes finite, got 0.4 and 1e",
+            lambda: random_masks.trained_sizes(JEPA, masks_of(1e60), 2, [0, 3], 0),
+            "world must be such that 3 steps of rate 0.4 leave the sizes finite, got a largest ",
         ),
         (
             lambda: autocorrelation.estimate_covariance([1.0, 1.0], [0.5, -0.5], 2.5),

@@ -299,17 +299,14 @@ def test_slow_limit_is_approached_by_sizes_targets_and_times(depth):
 
 
 def test_at_the_boundary_two_features_tie():
-    for goal, rate in [(None, 1e-3), (None, 0.3), (0.1, 0.3), (0.1, 1e3)]:
-        known = {"depth": 3, "epsilon": 0.02, "target_rate": rate, "goal": goal}
+    for share, rate in [(0.5, 1e-3), (0.5, 0.3), (0.1, 0.3), (0.9, 1e3)]:
+        known = {"depth": 3, "epsilon": 0.02, "target_rate": rate, "fraction": share}
         ratio = target_network.inversion_boundary(1.0, 0.7, **known)
         first = target_network.critical_time(1.0, 1.0, **known)
         assert target_network.critical_time(ratio, 0.7, **known) == pytest.approx(first, rel=1e-8)
         assert target_network.inversion_boundary(0.8, 0.8, **known) == pytest.approx(1, rel=1e-8)
-    assert np.isnan(
-        target_network.inversion_boundary(
-            1.0, 0.7, depth=3, epsilon=0.02, target_rate=1e-6, goal=0.1
-        )
-    )
+    far = {"depth": 2, "epsilon": 0.25, "target_rate": 1e-3}
+    assert np.isnan(target_network.inversion_boundary(1.0, 3.0, **far))
 
 
 @given(st.integers(1, 6), st.floats(0.4, 1.5))

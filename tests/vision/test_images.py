@@ -1,4 +1,4 @@
-"""Photographs, dead leaves and converted folders: their laws, bad files, and interruptions."""
+"""Photographs and converted folders: their laws, bad files, and interruptions."""
 
 import io
 import itertools
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import stats
 
 pytest.importorskip("PIL")
 
@@ -23,7 +23,7 @@ from PIL import Image
 
 from jepabook import photographs
 from jepabook._support import files
-from jepabook.vision import crops, decoding, images, leaves, stored
+from jepabook.vision import crops, decoding, images, stored
 from jepabook.vision.convert import convert, main
 from tools.notebooks import ROOT
 
@@ -107,110 +107,14 @@ def test_a_crop_of_the_size_itself_is_a_window_and_largest_bounds_all_sides():
         assert set(scale) == {0, 1, 2}
 
 
-def test_bad_arguments_of_the_generated_sources_are_refused():
+def test_bad_arguments_of_crops_are_refused():
     assert refused(images.photographs, 114, 1, 0, "test").startswith("size must be at most 113")
     assert refused(images.photographs, 8, 1, 0, largest=7).startswith("largest must")
-    for function in (images.photographs, images.dead_leaves):
-        assert refused(function, 8, 1, 0, split="val").startswith("split must be one of")
-        assert refused(function, 8, 0, 0).startswith("count must")
-        assert refused(function, 0, 1, 0).startswith("size must")
-        assert refused(function, 8, 1, -1).startswith("seed must")
-    assert refused(images.dead_leaves, 8, 1, 0, smallest=9).startswith("largest must be above")
-    assert refused(images.dead_leaves, 8, 1, 0, smallest=0.0).startswith("smallest must")
-    assert refused(images.dead_leaves, 8, 1, 0, palette=np.ones((2, 3))).startswith("palette must")
+    assert refused(images.photographs, 8, 1, 0, split="val").startswith("split must be one of")
+    assert refused(images.photographs, 8, 0, 0).startswith("count must")
+    assert refused(images.photographs, 0, 1, 0).startswith("size must")
+    assert refused(images.photographs, 8, 1, -1).startswith("seed must")
     assert refused(images.open_images, "photo", 8, 1, 0).startswith("images must be 'photos'")
-
-
-# dead leaves
-
-
-def test_dead_leaves_are_seeded_and_their_splits_differ():
-    one, two = (images.dead_leaves(24, 5, seed=1) for _ in range(2))
-    assert np.array_equal(one.pixels, two.pixels)
-    assert one.pixels.shape == (5, 24, 24, 3) and one.pixels.dtype == np.uint8
-    for changes in ({"seed": 2}, {"split": "test"}):
-        other = images.dead_leaves(24, 5, **({"seed": 1} | changes))
-        assert not np.array_equal(one.pixels, other.pixels)
-    natural = images.open_images("leaves", 24, 5, 1)
-    assert natural.pixels.shape == one.pixels.shape
-
-
-def on_one_leaf(distance, smallest, largest):
-    """Probability that two points lie on one leaf, from the areas of discs and of their overlap."""
-
-    def overlap(r):
-        chord = np.sqrt(4 * r * r - distance**2)
-        return (2 * r * r * np.arccos(distance / 2 / r) - distance / 2 * chord) / r**3
-
-    both = integrate.quad(overlap, max(smallest, distance / 2), largest, limit=200)[0]
-    either = 2 * np.pi * np.log(largest / smallest) - both
-    return both / either
-
-
-def test_points_share_a_leaf_as_often_as_the_theory_of_dead_leaves_says_also_at_the_border():
-    size, count = 20, 2500
-    discs = leaves._Discs(size, 1, 1.0, 24.0, np.random.default_rng(0))
-    label, _, _ = leaves._covered(count, size, discs)
-    for d in (1, 2, 5, 10):
-        expected = on_one_leaf(d, 1.0, 24.0)
-        for same in (label[:, :, d:] == label[:, :, :-d], label[:, d:] == label[:, :-d]):
-            mean = same.mean((1, 2))
-            assert abs(mean.mean() - expected) < 4 * mean.std() / np.sqrt(count)
-        corner = np.mean(label[:, 0, 0] == label[:, 0, d])
-        assert abs(corner - expected) < 4 * 0.5 / np.sqrt(count)
-
-
-@pytest.mark.parametrize("smallest", [0.7, 3.0])
-@pytest.mark.parametrize("layers", [0, 4])
-def test_the_first_of_the_discs_that_cover_a_sample_is_the_one_that_is_seen(
-    smallest, layers, monkeypatch
-):
-    monkeypatch.setattr(leaves, "LAYERS", layers)
-    side = 30
-    discs = leaves._Discs(15, 2, smallest, 15.0, np.random.default_rng(0))
-    draw, drawn = discs.draw, []
-    discs.draw = lambda count: drawn.append(draw(count)) or drawn[-1]
-    label, seen, last = leaves._covered(1, side, discs)
-    x, y, radius = np.concatenate(drawn, 1)
-    at = np.arange(side) + 0.5
-    gap = (at - x[:, None]) ** 2, (at - y[:, None]) ** 2
-    inside = gap[1][:, :, None] + gap[0][:, None] < (radius**2)[:, None, None]
-    assert np.array_equal(label[0], inside.argmax(0)) and inside.any(0).all()
-    assert seen[0] == len(np.unique(label)) and last == len(x)
-
-
-def test_no_scale_is_preferred_between_the_cut_offs():
-    grey = images.dead_leaves(64, 200, seed=0).pixels.mean(-1)
-    power = np.mean(np.abs(np.fft.fft2(grey - grey.mean())) ** 2, 0)
-    k = np.fft.fftfreq(64, 1 / 64)
-    radius = np.hypot(k, k[:, None])
-    rings = np.geomspace(2, 12, 8)
-    at = [(radius >= a) & (radius < b) for a, b in itertools.pairwise(rings)]
-    slope = np.polyfit(np.log(rings[:-1]), [np.log(power[ring].mean()) for ring in at], 1)[0]
-    assert -2.3 < slope < -1.6
-
-
-def test_leaves_are_counted_and_take_colours_of_the_palette():
-    rng = np.random.default_rng(0)
-    pixels, seen = leaves.draw(40, 20, rng, smallest=2.0, samples=1)
-    distinct = [len(np.unique(picture.reshape(-1, 3), axis=0)) for picture in pixels]
-    assert np.all(np.abs(seen - distinct) <= 1)  # two leaves may have one colour
-    palette = noise(1, 7, 3, ())
-    pixels, _ = leaves.draw(40, 20, rng, palette=palette, samples=1)
-    assert {tuple(c) for c in pixels.reshape(-1, 3)} == {tuple(c) for c in palette}
-
-
-def test_pixels_are_means_of_their_samples():
-    label = np.arange(16, dtype=np.int32).reshape(1, 4, 4)
-    colours = noise(0, 1, 16)
-    right = colours.reshape(2, 2, 2, 2, 3).mean((1, 3))
-    assert np.abs(leaves._averaged(label, colours, 2)[0] - right).max() <= 0.5
-
-
-def test_a_palette_of_two_and_many_samples_give_edges_between_the_two():
-    palette = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
-    pixels, _ = leaves.draw(16, 4, np.random.default_rng(0), 4.0, palette=palette, samples=4)
-    assert len(np.unique(pixels)) > 5 and np.mean(np.isin(pixels, (0, 255))) > 0.5
 
 
 # decoding

@@ -90,7 +90,6 @@ def test_the_same_command_finds_a_finished_training_and_does_nothing(folder, cap
         (["--objective", "jepa"], "its objective is mae, not jepa"),
         (["--steps", "7"], "its steps is 6, not 7"),
         (["--count", "33"], "its images is {'name': 'photos (train)', 'count': 32, "),
-        (["--images", "leaves"], "its images is {'name': 'photos (train)', 'count': 32, "),
         (["--batch", "8"], "its batch is 16, not 8"),
         (["--part", "6"], "its part is 5, not 6"),
         (["--crop", "0.5"], "its crop is 0.3, not 0.5"),
@@ -414,7 +413,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_training_goes_on_when_there_is_
     [
         (["--objective", "simclr"], "objective must be one of jepa, mae, got 'simclr'"),
         (["--preset", "big"], "preset must be one of toy, "),
-        (["--images", "nowhere"], "images must be 'photos', 'leaves' or a folder, got 'nowhere'"),
+        (["--images", "nowhere"], "images must be 'photos' or a folder, got 'nowhere'"),
         (["--device", "cuda"], "device must be cpu or auto where torch sees no GPU, got 'cuda'"),
         (["--device", "tpu"], "device must be auto, cpu or cuda, got 'tpu'"),
         (["--batch", "33"], "batch must be at most 32, all images, got 33"),

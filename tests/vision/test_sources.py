@@ -625,8 +625,8 @@ def test_every_file_of_a_converted_set_must_be_there_in_its_length(numbered, tmp
         with pytest.raises(ValueError, match=f"{name} is damaged: its checksum"):
             images.open_images(tmp_path / "out", SIZE, None, 0, verify=True)
         path.write_bytes(whole)
-    with pytest.raises(ValueError, match="verify must be False for 'leaves'"):
-        images.open_images("leaves", SIZE, 1, 0, verify=True)
+    with pytest.raises(ValueError, match="verify must be False for 'photos'"):
+        images.open_images("photos", SIZE, 1, 0, verify=True)
 
 
 @pytest.mark.parametrize("number", [1, 3, 0, -1, 10**30])

@@ -48,9 +48,9 @@ def loss_gradient(objective, network, a, stop_gradient=True):
 
 
 @cache
-def symbolic_gradients(objective, depth, width=2):
+def symbolic_gradients(objective, depth):
     """A network of symbols, and the sympy derivatives of its loss (5) by every weight."""
-    count = width * width
+    width, count = 2, 4
     names = [f"{block}{i}" for block in range(depth + 4) for i in range(count)]
     symbols = ring(names, QQ)[1:]
     blocks = [array(np.reshape(np.arange(count), (width, width))) for _ in range(depth + 4)]

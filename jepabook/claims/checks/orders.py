@@ -124,6 +124,16 @@ def admissible(objective, depth):
     return fixed_fractions(objective, depth) + shrink
 
 
+def any_fraction(objective, depth):
+    """Constant p, and p that nears an end faster, too, than (81) or (109) allow.
+
+    At the end 0 that would be below the start.
+    """
+    limit = critical_exponents(objective, depth)[1]
+    beyond = shrinking(objective, depth, 1, limit * Fraction(7, 5))
+    return [*admissible(objective, depth), beyond]
+
+
 def obeys(estimates, nature=GENERIC):
     """Whether estimates along a path bear out the order that they assert."""
     if any(e.order is None for e in estimates):

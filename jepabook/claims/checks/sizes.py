@@ -22,8 +22,9 @@ from jepabook.claims.checks.exact import (
     SHAPES,
     Network,
     Power,
+    diagonal,
+    equal,
     gradient_flow,
-    identity,
     multiply,
     random_features,
     random_orthogonal,
@@ -90,28 +91,48 @@ def start(depth, width, decoder_of):
     return Network(layers, *random_features(random, width)), frame, root
 
 
-def admitted_starts_check(statement, rates):
-    """Whether the equations `rates` hold from every start that a statement admits.
+def sign_matrices(width, signs=(1, -1)):
+    """All diagonal matrices with entries among `signs`."""
+    return [diagonal([fmpq(s) for s in choice]) for choice in product(signs, repeat=width)]
 
-    statement(objective, U_L ... U_1) lists the decoders U_v; rates maps each objective to
-    (w, feature, L) -> dw/dt in the time of (6).
+
+def aligned_decoders(objective, frame, signs=(1, -1)):
+    """The U_v for which U_v (JEPA) or U_v frame (MAE) is diagonal with these signs."""
+    matrices = sign_matrices(len(frame), signs)
+    return matrices if objective.targets_encoder else [d @ frame.T for d in matrices]
+
+
+def admitted_starts_check(statement, rates):
+    """Whether `rates` hold from every start that a statement admits, and from no other sign.
+
+    statement(objective, U_L ... U_1) lists decoders U_v; of `aligned_decoders` those that it leaves
+    out must break the equations. rates maps each objective to (w, feature, L) -> dw/dt in the time
+    of (6).
     """
 
-    def agrees(objective, depth, width, choice):
-        network, _, root = start(depth, width, lambda frame: statement(objective, frame)[choice])
+    def agrees(objective, decoder, shape):
+        network, _, root = start(*shape, lambda _: decoder)
         known = features(network)
         return obeys(
             objective,
             network,
             lambda i, w, depth: rates[objective](w, known[i], depth),
-            [root] * width,
+            [root] * shape[1],
         )
 
-    return all(
-        agrees(objective, *shape, choice)
-        for objective, shape in product(BOTH, SHAPES)
-        for choice in range(len(statement(objective, identity(shape[1]))))
-    )
+    def exact(objective, shape):
+        _, frame, _ = start(*shape, lambda frame: frame)
+        admitted = statement(objective, frame)
+        left_out = [
+            decoder
+            for decoder in aligned_decoders(objective, frame)
+            if not any(equal(decoder, one) for one in admitted)
+        ]
+        return all(agrees(objective, decoder, shape) for decoder in admitted) and not any(
+            agrees(objective, decoder, shape) for decoder in left_out
+        )
+
+    return all(exact(*case) for case in product(BOTH, SHAPES))
 
 
 def integrated_agrees(rates):
@@ -171,8 +192,8 @@ def signed_growth_check(statement):
 
     def later(objective, depth, width, signs):
         def decoder_of(frame):
-            diagonal = Power([fmpq(s) for s in signs], 1) ** 1
-            return diagonal if objective.targets_encoder else diagonal @ frame.T
+            turned = diagonal([fmpq(s) for s in signs])
+            return turned if objective.targets_encoder else turned @ frame.T
 
         network, _, root = start(depth, width, decoder_of)
         known = features(network)

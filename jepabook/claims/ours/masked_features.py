@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import kstest
 
 from jepabook.claims import examples
+from jepabook.claims.checks.bounds import tell
 from jepabook.claims.checks.matrix_flow import encoder_velocity, invasion_check
 from jepabook.claims.ledger import claim, decided_by
 from jepabook.theory import critical_time, dynamics, matrix_flow
@@ -617,27 +618,31 @@ def kept_shares():
 
 @decided_by("E")
 def random_check(statement):
-    """Statements (k, steps, rank) -> (least, most) of the share of starts that learn it."""
-    for (objective, steps), shares in kept_shares().items():
-        for rank, share in enumerate(shares):
-            least, most = statement(objective.base_exponent, steps, rank)
-            if not least <= share <= most:
-                return False
-    return True
+    """Statements (k, steps, rank) -> bounds of the shares of starts that learn it.
+
+    The narrowest, to 0.05, of all shares that are told to lie between them.
+    """
+    return tell(
+        (
+            (statement(objective.base_exponent, steps, rank), share)
+            for (objective, steps), shares in kept_shares().items()
+            for rank, share in enumerate(shares)
+        ),
+        0.05,
+    )
 
 
 @claim(
     "new:masked-random-starts",
     says=r"From 32 Gaussian starts on masks of eight features, three with $\lambda>0$ ($L=2$, gain "
-    r"0.2, $f=\frac14$): MAE learns all eight in more than 95 % of them within 6000 steps. JEPA "
-    "learns the two of largest and the three of least variance in more than 90 % within 20000 "
-    "steps, and the three next to the average in less than 60 %; within 80000 two of these in 65 "
-    "to 90 %, the one nearest to the average in less than 20 %. (Measured in chapter 10.)",
+    r"0.2, $f=\frac14$): MAE learns all eight in all of them within 6000 steps. JEPA learns the "
+    "two of largest and the three of least variance in 95 % or more within 20000 steps, and the "
+    "three next to the average in 5 to 55 %; within 80000 two of these in 70 to 85 %, the one "
+    "nearest to the average in 15 to 20 %. (Measured in chapter 10.)",
     chapter=f"{CHAPTER}#constraints",
     check=random_check,
     mutants=[
         lambda k, steps, rank: learned_share(5 - k, steps, rank),
-        lambda k, steps, rank: (0.9, 1.0) if k == 2 or rank < 3 else (0.0, 0.2),
         lambda k, steps, rank: learned_share(k, 20000, rank),
         lambda k, steps, rank: learned_share(k, 80000, rank),
         lambda k, steps, rank: learned_share(k, steps, 7 - rank),
@@ -645,9 +650,9 @@ def random_check(statement):
 )
 def learned_share(k, steps, rank):
     if k == 2:
-        return 0.95, 1.0
+        return 1.0, 1.0
     if rank in (0, 1, 5, 6, 7):
-        return 0.9, 1.0
+        return 0.95, 1.0
     if steps == 20000:
-        return 0.0, 0.6
-    return (0.0, 0.2) if rank == 3 else (0.65, 0.9)
+        return 0.05, 0.55
+    return (0.15, 0.2) if rank == 3 else (0.7, 0.85)

@@ -5,6 +5,7 @@ from mpmath import mp, mpf
 from jepabook.claims.checks.orders import (
     DEPTHS,
     admissible,
+    any_fraction,
     big_o,
     exactly,
     leading_check,
@@ -242,7 +243,7 @@ def gamma(f, sign=1):
     r"\epsilon^{2/L})$, $\gamma=L\rho^{(1-L)/(1+L)}I(u_*)$; for every $p$, since $\gamma$ has "
     r"it (so $\gamma$ is $\Theta(1)$ only at constant $p$, and not at all of them: see (13)).",
     chapter=TIME,
-    check=order_check(MAE, admissible, LARGER_DEPTHS),
+    check=order_check(MAE, any_fraction, LARGER_DEPTHS),
     mutants=[
         lambda f: theta(f.t, mae_leading(f) + gamma(f) / f.lam, mp.root(f.epsilon, f.L) ** 2),
         lambda f: theta(

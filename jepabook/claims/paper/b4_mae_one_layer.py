@@ -143,9 +143,17 @@ def critical_time_equation(f):
     return critical_equation(f, theta)
 
 
-def leading(f, value):
-    """The critical time and a leading term."""
-    return f.t, value / f.lam
+@decided_by("N")
+def leading_term_check(statement):
+    """Statements (feature) -> leading term, next term: beyond both t* is Theta(epsilon^2)."""
+
+    def leading(f):
+        return f.t, statement(f)[0]
+
+    def both(f):
+        return theta(f.t, sum(statement(f)), f.epsilon**2)
+
+    return leading_check(MAE, depths=ONE)(leading) and order_check(MAE, depths=ONE)(both)
 
 
 @claim(
@@ -153,16 +161,12 @@ def leading(f, value):
     says=r"$t^*\approx\frac{\lvert\log\epsilon\rvert}\lambda$ to leading order; by `new:expansion` "
     r"the next term is $\frac1{2\lambda}\log\frac{\rho p^2}{1-p^2}$.",
     chapter=TIME,
-    check=leading_check(MAE, depths=ONE),
-    mutants=[
-        lambda f: leading(f, abs(mp.log(f.epsilon)) / 2),
-        lambda f: leading(f, abs(mp.log(f.epsilon)) / f.rho),
-        lambda f: leading(f, mp.log(f.epsilon)),
-        lambda f: leading(f, mp.log(f.epsilon) ** 2),
-    ],
+    check=leading_term_check,
+    mutants=[lambda f: (leading_critical_time(f)[0], mp.log(f.p**2 / (1 - f.p**2)) / (2 * f.lam))],
 )
 def leading_critical_time(f):
-    return f.t, abs(mp.log(f.epsilon)) / f.lam
+    p = f.p
+    return abs(mp.log(f.epsilon)) / f.lam, mp.log(f.rho * p**2 / (1 - p**2)) / (2 * f.lam)
 
 
 @claim(

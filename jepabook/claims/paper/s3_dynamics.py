@@ -1,13 +1,15 @@
 """The main text: Assumption 3.1, Theorem 3.2, Corollary 3.3 and eqs. (7)-(11)."""
 
 from fractions import Fraction
-from itertools import product
 
-from flint import fmpq
-
-from jepabook.claims.checks.exact import diagonal
 from jepabook.claims.checks.motion import critical_time_check, deep_limit_check, fixed_points_check
-from jepabook.claims.checks.sizes import admitted_starts_check, integrated_agrees, ode_check
+from jepabook.claims.checks.sizes import (
+    admitted_starts_check,
+    aligned_decoders,
+    integrated_agrees,
+    ode_check,
+    sign_matrices,
+)
 from jepabook.claims.ledger import Erratum, claim, decided_by
 from jepabook.theory.objectives import JEPA, MAE
 
@@ -75,17 +77,6 @@ def mae_size_ode(w, f, L):
 
 
 FLOW_RATES = {JEPA: jepa_size_flow, MAE: mae_size_flow}
-
-
-def sign_matrices(width, signs):
-    """All diagonal matrices with entries among `signs`."""
-    return [diagonal([fmpq(s) for s in choice]) for choice in product(signs, repeat=width)]
-
-
-def aligned_decoders(objective, frame, signs):
-    """The U_v for which U_v (JEPA) or U_v frame (MAE) is diagonal with these signs."""
-    matrices = sign_matrices(len(frame), signs)
-    return matrices if objective.targets_encoder else [d @ frame.T for d in matrices]
 
 
 @claim(
@@ -179,13 +170,12 @@ def fixed_points(rho, L):
     chapter=TWO_CLOCKS,
     check=deep_limit_check,
     mutants=[
-        lambda size, t: (lambda depth: size(MAE, t, depth), size(JEPA, t, 2)),
-        lambda size, t: (lambda depth: size(MAE, 2 * t, depth), size(JEPA, t, 1)),
-        lambda size, t: (lambda depth: size(MAE, t, depth), size(MAE, t, 1)),
+        lambda size, t, rho: (lambda depth: size(MAE, 2 * t, depth), size(JEPA, t, 1), rho),
+        lambda size, t, rho: (*deep_limit(size, t, rho)[:2], size(JEPA, t, 1)),
     ],
 )
-def deep_limit(size, t):
-    return lambda depth: size(MAE, t, depth), size(JEPA, t, 1)
+def deep_limit(size, t, rho):
+    return lambda depth: size(MAE, t, depth), size(JEPA, t, 1), rho
 
 
 @decided_by("SN")
@@ -199,7 +189,7 @@ SEPARATION_MUTANTS = [
     lambda: (lambda rho, L: (rho ** (L / (L + 1)), rho), deep_limit),
     lambda: (
         fixed_points,
-        lambda size, t: (lambda depth: size(MAE, t, depth), size(JEPA, t, 2)),
+        lambda size, t, rho: (lambda depth: size(MAE, t, depth), size(JEPA, t, 2), rho),
     ),
 ]
 
