@@ -1,9 +1,14 @@
-"""Every symbol of the notation page is linked from where the book introduces it, and links back."""
+"""Every symbol of the notation page is linked from where the book introduces it, and links back.
+
+And every letter in the chapters' formulas has one meaning in a part of the book (`symbols.toml`).
+"""
 
 import re
+import tomllib
 
 import pytest
 
+from tests import symbols
 from tools.notebooks import ROOT, read, toc_entries
 
 ROW = re.compile(
@@ -46,3 +51,51 @@ def test_the_place_that_a_row_names_links_to_it_and_no_other(row):
     (found,) = [around for name, around in LINKED if name == row["name"]]
     assert row["place"] in found
     assert row["place"].startswith(f"../notebooks/{int(row['chapter']):02}-")
+
+
+SYMBOLS = tomllib.loads((ROOT / "tests" / "book" / "symbols.toml").read_text(encoding="utf-8"))
+PARTS = {"idea": {*range(1, 7)}, "paper": {*range(7, 13)}, "beyond": {*range(13, 18)}}
+PAPERS = "the paper's letter"
+CHAPTERS = [e for e in toc_entries() if re.match(r"notebooks/\d\d-", e)]
+
+
+def chapter(entry):
+    return int(entry.split("/")[1][:2])
+
+
+@pytest.mark.parametrize("entry", CHAPTERS)
+def test_every_letter_of_a_chapter_is_listed_with_its_meaning(entry):
+    number = chapter(entry)
+    listed = {
+        letter
+        for letter, meanings in SYMBOLS["letters"].items()
+        if any(number in chapters for chapters in meanings.values())
+    }
+    assert symbols.letters(symbols.visible(read(ROOT / f"{entry}.ipynb"))) == listed
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_letter_has_one_meaning_in_a_part_or_is_declared(part):
+    twice = {
+        letter
+        for letter, meanings in SYMBOLS["letters"].items()
+        if 1 < sum(not PARTS[part].isdisjoint(c) for m, c in meanings.items() if m != PAPERS)
+    }
+    assert twice == set(SYMBOLS["declared"][part])
+
+
+def test_the_letters_are_read():
+    text = r"""$\tau_{\mathrm{K}}\,\bar W_a x_i'$ and $t^*_{\mathrm{jepa}}$
+
+:::{admonition} Proof
+:class: dropdown
+
+$Z$
+:::
+
+$$\lVert\mathcal TB\rVert_F\tag{3}$$
+"""
+    assert symbols.letters(re.sub(symbols.FOLDED[2], "", text)) == {
+        *("x", "i", "a", "t", "B", "F"),
+        *(r"\tau_K", r"\bar W", r"\mathcal T"),
+    }

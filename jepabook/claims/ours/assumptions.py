@@ -206,9 +206,9 @@ def _settled(objective, weights, sigma_xx, sigma_yx, time):
 
 @claim(
     "new:imbalance",
-    says=r"Aligned layers of different scales: with the conserved $\kappa_a=v^2-\omega_a^2$ a "
-    r"feature of JEPA ends at $\prod_a\sqrt{\rho^2-\kappa_a}$ if all $\kappa_a<\rho^2$ and at "
-    r"zero otherwise. The $\rho^L$ of (9) is a property of the balanced start. (Proved in chapter "
+    says=r"Aligned layers of different scales: with the conserved $\chi_a=v^2-\omega_a^2$ a "
+    r"feature of JEPA ends at $\prod_a\sqrt{\rho^2-\chi_a}$ if all $\chi_a<\rho^2$ and at zero "
+    r"otherwise. The $\rho^L$ of (9) is a property of the balanced start. (Proved in chapter "
     r"13.)",
     chapter=f"{CHAPTER}#imbalance",
     check=imbalance_check,
@@ -731,10 +731,10 @@ def fragile_check(statement):
 
 @claim(
     "new:fragility",
-    says=r"At $L=4$, $d=8$: the order that the theory predicts ($\tau$ below 0.5, means of 16 "
-    r"seeds) is lost at a smaller violation for JEPA when layers are made Gaussian, unbalanced, "
-    r"or $y$ noisy, for MAE when the decoder is turned or the batch is small. (Measured in "
-    r"chapter 13.)",
+    says=r"At $L=4$, $d=8$: the order that the theory predicts ($\tau_{\mathrm{K}}$ below 0.5, "
+    r"means of 16 seeds) is lost at a smaller violation for JEPA when layers are made "
+    r"Gaussian, unbalanced, or $y$ noisy, for MAE when the decoder is turned or the batch is "
+    r"small. (Measured in chapter 13.)",
     chapter=f"{CHAPTER}#table",
     check=fragile_check,
     mutants=[

@@ -44,7 +44,8 @@ def closed_form(k, L, lam, rho, w, epsilon, phi):
 
 @claim(
     "new:logit-form",
-    says=r"In $y=\log\frac z{1-z}$ both objectives obey $\dot y=s\lambda\rho^mz^m$.",
+    says=r"In the log-odds $\ell=\log\frac z{1-z}$ both objectives obey "
+    r"$\dot\ell=s\lambda\rho^mz^m$.",
     chapter=CLOSED_FORM,
     check=logit_check,
     mutants=[
@@ -59,10 +60,12 @@ def logit_form(s, m, lam, rho, z):
 
 @claim(
     "new:sign-condition",
-    says=r"From any orthogonal $U_v$: $\dot w_i=\kappa_i\lambda_iw_i^q-\frac{\lambda_i}{\rho_i}"
-    r"w_i^3$ at $t=0$ ($L$ absorbed), $\kappa_i=(U^\top U_vU)_{ii}$ (JEPA), $(U_vU)_{ii}$ (MAE), "
-    r"$U=\prod_aU_a$; so (7), (8) need $U_v=I$ (JEPA), $U_vU=I$ (MAE). For MAE and "
-    r"$U_vU=\mathrm{diag}(\pm1)$ it holds at all times: a feature with sign $-1$ decays to zero.",
+    says=r"From any orthogonal $U_v$: $\dot "
+    r"w_i=D_i\lambda_iw_i^q-\frac{\lambda_i}{\rho_i}w_i^3$ at $t=0$ ($L$ absorbed), "
+    r"$D_i=(\mathcal U^\top U_v\,\mathcal U)_{ii}$ (JEPA), $(U_v\,\mathcal U)_{ii}$ (MAE), "
+    r"$\mathcal U=\prod_aU_a$; so (7), (8) need $U_v=I$ (JEPA), $U_v\,\mathcal U=I$ (MAE). For "
+    r"MAE and $U_v\,\mathcal U=\mathrm{diag}(\pm1)$ it holds at all times: a feature with sign "
+    r"$-1$ decays to zero.",
     chapter=VIOLATIONS,
     check=signed_growth_check,
     mutants=[
@@ -86,10 +89,10 @@ def roots_of_one(L, r, power=2, leading=1, count=None):
 
 @claim(
     "new:elementary-form",
-    says=r"With $r=(\bar w/\bar w(\infty))^{1/L}$, $n=L+1$, $\omega_j=e^{2\pi ij/n}$, $L>1$: "
-    r"$\int\frac{dr}{r^L(1-r^n)}=-\frac1{(L-1)r^{L-1}}-\frac1n\sum_{j=0}^L\omega_j^2\log\big(1-"
-    r"\frac r{\omega_j}\big)=\frac1{L-1}I(u)$, $u=r^{L-1}$, and $t=\frac L\lambda\rho^{"
-    r"(1-L)/(1+L)}$ times its increase.",
+    says=r"With $\hat\omega=(\bar w/\bar w(\infty))^{1/L}$, $\xi_j=e^{2\pi ij/(L+1)}$, $L>1$: "
+    r"$\int\frac{d\hat\omega}{\hat\omega^L(1-\hat\omega^{L+1})}=-\frac1{(L-1)\hat\omega^{L-1}}"
+    r"-\frac1{L+1}\sum_{j=0}^L\xi_j^2\log\big(1-\frac{\hat\omega}{\xi_j}\big)=\frac1{L-1}I(u)"
+    r"$, $u=\hat\omega^{L-1}$, and $t=\frac L\lambda\rho^{(1-L)/(1+L)}$ times its increase.",
     chapter=ELEMENTARY,
     check=elementary_check,
     mutants=[

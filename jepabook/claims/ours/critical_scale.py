@@ -75,8 +75,9 @@ def boundary_check(statement):
 
 @claim(
     "new:inversion-boundary",
-    says=r"Two features tie exactly at $\lambda'/\lambda=g(\rho')/g(\rho)$, $g$ the critical time "
-    r"at $\lambda=1$; above that the second goes first. JEPA and MAE differ between their ratios.",
+    says=r"Two features tie exactly at "
+    r"$\lambda'/\lambda=\Lambda(\rho,\rho')=t_1(\rho')/t_1(\rho)$, $t_1$ the critical time at "
+    r"$\lambda=1$; above that the second goes first. JEPA and MAE differ between their ratios.",
     chapter=f"{CHAPTER}#boundary",
     check=boundary_check,
     mutants=[

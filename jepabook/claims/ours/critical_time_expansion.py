@@ -40,11 +40,11 @@ def varied_expansion(f, count, sign=1, logarithm=1, log_rho=1, shift=0):
 
 @claim(
     "new:expansion",
-    says=r"$t^*=c\big[\sum_{0\le n<m}\frac{z_0^{n-m}}{m-n}-\sum_{n>m}\frac{z_0^{n-m}}{n-m}+F(p^s)"
-    r"\big]$ with $z_0=\epsilon^s/\rho$, $c=\frac1{s\lambda\rho^m}$, $F(z)=z^{-m}\Phi(z,1,-m)$; "
-    r"if $m$ is an integer, its term $n=m$ in $F$ is $\log z$ and $-\log z_0$ joins the sum. It "
-    r"converges for all $\epsilon<\bar w(\infty)$; past $n=m$ the error is below the next term "
-    r"over $1-z_0$.",
+    says=r"$s\lambda\rho^mt^*=\sum_{0\le "
+    r"n<m}\frac{z_0^{n-m}}{m-n}-\sum_{n>m}\frac{z_0^{n-m}}{n-m}+F(p^s)$ with "
+    r"$z_0=\epsilon^s/\rho$, $F(z)=z^{-m}\Phi(z,1,-m)$; if $m$ is an integer, its term $n=m$ "
+    r"in $F$ is $\log z$ and $-\log z_0$ joins the sum. It converges for all $\epsilon<\bar "
+    r"w(\infty)$; past $n=m$ the error is below the next term over $1-z_0$.",
     chapter=EXPANSION,
     check=expansion_check,
     mutants=[
@@ -110,9 +110,10 @@ def second_order(ratio, objective, L, rho, larger, epsilon, square=-2, weight=1,
 
 @claim(
     "new:corollary-3-6-next-term",
-    says=r"JEPA, $L\ge2$: the $\Theta(\epsilon^{2/L})$ of (14) is $\frac{2L-1}{2L-3}\Delta\rho"
-    r"\big(\frac1\rho+\frac1{(2L-2)^2\rho'}\big)\epsilon^{2/L}$, up to $\Theta(\epsilon^{3/L})$, "
-    r"for $L=2$ times $\log\epsilon$; positive for all $\rho'>\rho$.",
+    says=r"JEPA, $L\ge2$: the $\Theta(\epsilon^{2/L})$ of (14) is "
+    r"$\frac{2L-1}{2L-3}\big(\frac1\rho-\frac1{\rho'}\big)\big(\frac1\rho+\frac1{(2L-2)"
+    r"^2\rho'}\big)\epsilon^{2/L}$, up to $\Theta(\epsilon^{3/L})$, for $L=2$ times "
+    r"$\log\epsilon$; positive for all $\rho'>\rho$.",
     chapter=RATIO,
     check=ratio_check(DEPTHS),
     mutants=[
@@ -182,9 +183,10 @@ def ratio_at_depth_one(
 
 @claim(
     "new:corollary-3-6-one-layer",
-    says=r"Corollary 3.6 at $L=1$: the ratio is $1+\Delta\rho\,\epsilon\log\frac1\epsilon+O("
-    r"\epsilon)$ for JEPA, and $1-\frac{\log(\rho'/\rho)}{2\lvert\log\epsilon\rvert}+O(\log^{-2}"
-    r"\epsilon)$ for MAE, where the smaller $\rho$ goes first.",
+    says=r"Corollary 3.6 at $L=1$: the ratio is "
+    r"$1+\big(\frac1\rho-\frac1{\rho'}\big)\epsilon\log\frac1\epsilon+O(\epsilon)$ for JEPA, "
+    r"and $1-\frac{\log(\rho'/\rho)}{2\lvert\log\epsilon\rvert}+O(\log^{-2}\epsilon)$ for MAE, "
+    r"where the smaller $\rho$ goes first.",
     chapter=RATIO,
     check=ratio_check((1,), must=(1,)),
     mutants=[

@@ -52,12 +52,14 @@ def without_correlation(power, noise, gamma, count):
 
 @claim(
     "new:flicker-variance",
-    says=r"For a stationary Gaussian $p$ with $C(k)=P\gamma^{\lvert k\rvert}+N\delta_{k0}$, $T$ "
-    r"times the variance of $\hat\lambda=\frac1T\sum p_tp_{t+1}$, its covariance with "
-    r"$\hat\sigma^2=\frac1T\sum p_t^2$ and the variance of that are, with $g=\gamma^2$, "
-    r"$H=\frac1{1-g}-\frac{1-g^T}{T(1-g)^2}$: $P^2(1+g+4gH)+2PN(1+g-\frac gT)+N^2$; "
-    r"$2P^2\gamma(1+(1+g)H)+2PN\gamma(2-\frac1T)$; $2P^2(1+2gH)+4PN+2N^2$. (Proved in chapter "
-    r"11.)",
+    says=r"For a stationary Gaussian process $h_t$ with $K(k)=P\gamma^{\lvert "
+    r"k\rvert}+\varsigma^2\delta_{k0}$, $T$ times the variance of $\hat\lambda=\frac1T\sum "
+    r"h_th_{t+1}$, its covariance with $\hat\sigma^2=\frac1T\sum h_t^2$ and the variance of "
+    r"that are, with $\mathcal S=\frac1{1-\gamma^2}-\frac{1-\gamma^{2T}}{T(1-\gamma^2)^2}$: "
+    r"$P^2(1+\gamma^2+4\gamma^2\mathcal "
+    r"S)+2P\varsigma^2(1+\gamma^2-\frac{\gamma^2}T)+\varsigma^4$; "
+    r"$2P^2\gamma(1+(1+\gamma^2)\mathcal S)+2P\varsigma^2\gamma(2-\frac1T)$; "
+    r"$2P^2(1+2\gamma^2\mathcal S)+4P\varsigma^2+2\varsigma^4$. (Proved in chapter 11.)",
     chapter=f"{CHAPTER}#averages",
     check=variance_check,
     mutants=[
@@ -155,11 +157,11 @@ def diagonal_check(statement):
 
 @claim(
     "new:flicker-diagonal",
-    says=r"With $E,F$ the errors of $\hat\Sigma^{xx},\hat\Sigma^{xy}$ along the true "
-    r"eigenvectors, the off-diagonal elements of Figure 6 are, to first order, "
-    r"$F_{ij}-\frac{\lambda_i-\lambda_j}{\sigma_i^2-\sigma_j^2}E_{ij}$; their mean square is a "
-    r"constant over $T$, a sum of geometric series. (Derived in chapter 11; measured within 12 "
-    r"%.)",
+    says=r"With $\mathcal E,\mathcal F$ the errors of $\hat\Sigma^{xx},\hat\Sigma^{xy}$ along "
+    r"the true eigenvectors, the off-diagonal elements of Figure 6 are, to first order, "
+    r"$\mathcal F_{ij}-\frac{\lambda_i-\lambda_j}{\sigma_i^2-\sigma_j^2}\mathcal E_{ij}$; "
+    r"their mean square is a constant over $T$, a sum of geometric series. (Derived in chapter "
+    r"11; measured within 12 %.)",
     chapter=f"{CHAPTER}#figure-6",
     check=diagonal_check,
     mutants=[
@@ -215,11 +217,11 @@ def deviation(objective, image, depth, epsilon, frames, shuffled):
 @claim(
     "new:flicker-learning-time",
     says=r"Half-times of aligned networks on the stream scatter over seeds by "
-    r"$\big[\frac1\nu\int_0^{t^*}\frac{V_{\lambda\lambda}-2bV_{\lambda\sigma}"
-    r"+b^2V_{\sigma\sigma}}{(\lambda-b\sigma^2)^2}dt\big]^{1/2}$, "
-    r"$b=w^{3-q}$, $V$ the long-run covariance of the estimates, $\nu$ frames in a unit of time. "
-    r"(First order, small learning rate; at $L=3$ measured within 20 %; on shuffled pairs, where "
-    r"JEPA's image 1 scatters a fifth more, within 35 %.)",
+    r"$\big[\frac1\nu\int_0^{t^*}\frac{\Gamma_{\lambda\lambda}-2b\,\Gamma_{\lambda\sigma}+"
+    r"b^2\Gamma_{\sigma\sigma}}{(\lambda-b\sigma^2)^2}dt\big]^{1/2}$, $b=w^{3-q}$, $\Gamma$ "
+    r"the long-run covariance of the estimates, $\nu$ frames in a unit of time. (First order, "
+    r"small learning rate; at $L=3$ measured within 20 %; on shuffled pairs, where JEPA's "
+    r"image 1 scatters a fifth more, within 35 %.)",
     chapter=f"{CHAPTER}#on-the-stream",
     check=learning_time_check,
     mutants=[
@@ -261,9 +263,10 @@ def order_check(statement):
 @claim(
     "new:flicker-order",
     says=r"On the stream, aligned start, the order of theory comes true with probability "
-    r"$\Phi\big(\frac{\lvert t_2^*-t_1^*\rvert}{\sqrt{D_1^2+D_2^2}}\big)$, $D_a$ the deviations "
-    r"of `new:flicker-learning-time`: between 0.69 and 0.98 at our five settings. (Measured over "
-    r"128 seeds, within two standard errors; all settings see the same streams.)",
+    r"$\Phi\big(\frac{\lvert "
+    r"t_2^*-t_1^*\rvert}{\sqrt{\mathrm{Var}\,t_1^*+\mathrm{Var}\,t_2^*}}\big)$, the variances "
+    r"those of `new:flicker-learning-time`: between 0.69 and 0.98 at our five settings. "
+    r"(Measured over 128 seeds, within two standard errors; all settings see the same streams.)",
     chapter=f"{CHAPTER}#on-the-stream",
     check=order_check,
     mutants=[
@@ -314,11 +317,13 @@ def _threshold(objective, depth, lam, variance, s, c, near):
 
 @claim(
     "new:flicker-slow-noise",
-    says=r"Noise of standard deviation $s'$ with autocorrelation $\gamma'$, orthogonal to the "
-    r"images, is a feature with $\lambda=\gamma's'^2$ and $\rho=\gamma'$ whatever $s'$. Deep "
-    r"encoders of fixed gain $c<\min(1,\gamma',\rho)$ learn it before a feature $(\lambda,\rho)$ "
-    r"if $\gamma'>c+\frac{\lambda-c\,\sigma^2}{s'^2}$ (JEPA), $\gamma'>\frac\lambda{s'^2}$ "
-    r"(MAE), after it if the inequality is reversed. (Proved in chapter 11.)",
+    says=r"Noise of standard deviation $\varsigma'$ with autocorrelation $\gamma'$, orthogonal "
+    r"to the images, is a feature with $\lambda=\gamma'\varsigma'^2$ and $\rho=\gamma'$ "
+    r"whatever $\varsigma'$. Deep encoders of fixed gain $c<\min(1,\gamma',\rho)$ learn it "
+    r"before a feature $(\lambda,\rho)$ if "
+    r"$\gamma'>c+\frac{\lambda-c\,\sigma^2}{\varsigma'^2}$ (JEPA), "
+    r"$\gamma'>\frac\lambda{\varsigma'^2}$ (MAE), after it if the inequality is reversed. "
+    r"(Proved in chapter 11.)",
     chapter=f"{CHAPTER}#slow-noise",
     check=slow_noise_check,
     mutants=[

@@ -89,9 +89,10 @@ def cca_check(statement):
 
 @claim(
     "new:cca-blind",
-    says=r"The canonical correlations of $Wx$ and $WPx$ depend on a matrix $W$ through its row "
-    r"space alone; for invertible $W$ and a projection $P$ on principal components all that are "
-    r"not cut are 1, whatever sizes training gives to features. (Proved in chapter 12.)",
+    says=r"The canonical correlations of $Ax$ and $A\Pi x$ depend on a matrix $A$ through its "
+    r"row space alone; for invertible $A$ and a projection $\Pi$ on principal components all "
+    r"that are not cut are 1, whatever sizes training gives to features. (Proved in chapter "
+    r"12.)",
     chapter=f"{CHAPTER}#blind",
     check=cca_check,
     mutants=[
@@ -119,9 +120,10 @@ def cka_check(statement):
 
 @claim(
     "new:cka-sees-sizes",
-    says=r"For every matrix $W$ and a projection $P$ on principal components of $\Sigma$, linear "
-    r"CKA of $Wx$ and $WPx$ is $\lVert W\Sigma PW^\top\rVert_F/\lVert W\Sigma W^\top\rVert_F$: it "
-    r"sees how large training has made the features of the subspace. (Proved in chapter 12.)",
+    says=r"For every matrix $A$ and a projection $\Pi$ on principal components of $\Sigma$, "
+    r"linear CKA of $Ax$ and $A\Pi x$ is $\lVert A\Sigma\Pi A^\top\rVert_F/\lVert A\Sigma "
+    r"A^\top\rVert_F$: it sees how large training has made the features of the subspace. "
+    r"(Proved in chapter 12.)",
     chapter=f"{CHAPTER}#sees-sizes",
     check=cka_check,
     mutants=[

@@ -601,12 +601,12 @@ def _range_of(gram):
 
 @claim(
     "new:decay-equilibria",
-    says=r"With one layer and weight decay, the ends of JEPA's training obey, for "
-    r"$S=\bar W^\top\bar W$ and the projector $\Pi$ on its range, $\Sigma^{xx}S^2\Sigma^{xx}+"
-    r"\kappa(\Sigma^{xx}S+S\Sigma^{xx})+\kappa^2\Pi=\Sigma^{xy}S\,\Sigma^{yx}$, whatever the "
-    r"covariances; 16 trainings of 16 came to such a rest, where no disturbance grows. For one "
-    r"feature it is $\kappa=\lambda\omega-\sigma^2\omega^2$: chapter 16's, with the critical decay "
-    r"$\lambda\rho/4$.",
+    says=r"With one layer and weight decay, the ends of JEPA's training obey, for $G=\bar "
+    r"W^\top\bar W$ and the projector $\Pi$ on its range, "
+    r"$\Sigma^{xx}G^2\Sigma^{xx}+\kappa(\Sigma^{xx}G+G\Sigma^{xx})+\kappa^2\Pi=\Sigma^{xy}G\,"
+    r"\Sigma^{yx}$, whatever the covariances; 16 trainings of 16 came to such a rest, where no "
+    r"disturbance grows. For one feature it is $\kappa=\lambda\omega-\sigma^2\omega^2$: "
+    r"chapter 16's, with the critical decay $\lambda\rho/4$.",
     chapter=f"{CHAPTER}#stop-gradient",
     check=equilibria_check,
     mutants=[
@@ -838,9 +838,11 @@ def trajectory_check(statement):
 @claim(
     "new:within-trajectory",
     says=r"With negatives from other trajectories, joint embedding orders by $\rho$; with "
-    r"negatives from the same one, of $T$ frames, by $1-\frac{P(1-\gamma)+\nu}"
-    r"{P(1-\bar\gamma_T)+\nu}$, $\bar\gamma_T$ the mean of $\gamma^{\lvert t-s\rvert}$ over its "
-    r"pairs. Noise that stands still in a trajectory ($\gamma=1$) gets 0, however strong.",
+    r"negatives from the same one, of $T$ frames, by "
+    r"$1-\frac{\varsigma^2(1-\gamma)+\nu}{\varsigma^2(1-\bar\gamma_T)+\nu}$, $\varsigma^2$ the "
+    r"variance of the process, $\nu$ that of white noise on it, $\bar\gamma_T$ the mean of "
+    r"$\gamma^{\lvert t-s\rvert}$ over its pairs. Noise that stands still in a trajectory "
+    r"($\gamma=1$) gets 0, however strong.",
     chapter=f"{CHAPTER}#still-noise",
     check=trajectory_check,
     mutants=[

@@ -78,9 +78,11 @@ def features_check(statement):
 @claim(
     "new:masked-features",
     says=r"For any data: if all pixels have one variance $\bar\mu$, $\Sigma^{xx}$ and "
-    r"$\Sigma^{yx}$ are diagonal in the eigenbasis of $C=E[zz^\top]$, with $\lambda_i=f(1-f)"
-    r"(\mu_i-\bar\mu)$, $\sigma_i^2=f^2\mu_i+f(1-f)\bar\mu$. In general both are off by "
-    r"$f(1-f)\max_i\lvert C_{ii}-\bar\mu\rvert$ in operator norm. (Proved in chapter 10.)",
+    r"$\Sigma^{yx}$ are diagonal in the eigenbasis of "
+    r"$\Sigma^{\zeta\zeta}=E[\zeta\zeta^\top]$, with $\lambda_i=f(1-f)(\mu_i-\bar\mu)$, "
+    r"$\sigma_i^2=f^2\mu_i+f(1-f)\bar\mu$. In general both are off by "
+    r"$f(1-f)\max_i\lvert\Sigma^{\zeta\zeta}_{ii}-\bar\mu\rvert$ in operator norm. (Proved in "
+    r"chapter 10.)",
     chapter=f"{CHAPTER}#masked-features",
     check=features_check,
     mutants=[
@@ -200,11 +202,11 @@ def spread_check(statement):
 
 @claim(
     "new:gaussian-dictionary",
-    says=r"With $B_{ki}\sim N(0,\frac1d)$, $\gamma d$ equal powers $E[s_k^2]=1$ and $d\to\infty$, "
-    r"the active features' $\lambda/(f(1-f))$ are not $1-\gamma$ but $\theta-\gamma$ with $\theta$ "
-    r"of Marchenko and Pastur's law: from $1-2\sqrt\gamma$ to $1+2\sqrt\gamma$, mean $1-\gamma$, "
-    r"standard deviation $\sqrt\gamma$; for $\gamma>\frac14$ some are negative. (Proved in "
-    "chapter 10.)",
+    says=r"With $B_{ki}\sim\mathcal N(0,\frac1d)$, $\alpha d$ equal powers $P_k=1$ and "
+    r"$d\to\infty$, the active features' $\lambda/(f(1-f))$ are not $1-\alpha$ but "
+    r"$\vartheta-\alpha$ with $\vartheta$ of Marchenko and Pastur's law: from $1-2\sqrt\alpha$ "
+    r"to $1+2\sqrt\alpha$, mean $1-\alpha$, standard deviation $\sqrt\alpha$; for "
+    r"$\alpha>\frac14$ some are negative. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#gaussian-dictionary",
     check=spread_check,
     mutants=[
@@ -284,10 +286,10 @@ def fluctuation_check(statement):
 
 @claim(
     "new:pixel-fluctuation",
-    says=r"Over dictionaries $E[z_i^2]$ has variance $\frac2{d^2}\sum_kp_k^2$ (Gaussian), "
-    r"$\frac2{d(d+2)}\big(\sum_kp_k^2-\frac1d(\sum_kp_k)^2\big)$ (Haar), $p_k=E[s_k^2]$. So (133) "
-    r"needs $\sum p_k^2/(\sum p_k)^2\to0$; powers that fall like $k^{-2}$ violate it. (Proved in "
-    "chapter 10.)",
+    says=r"Over dictionaries $E[\zeta_i^2]$ has variance $\frac2{d^2}\sum_kP_k^2$ (Gaussian), "
+    r"$\frac2{d(d+2)}\big(\sum_kP_k^2-\frac1d(\sum_kP_k)^2\big)$ (Haar), $P_k=E[\chi_k^2]$. So "
+    r"(133) needs $\sum P_k^2/(\sum P_k)^2\to0$; powers that fall like $k^{-2}$ violate it. "
+    r"(Proved in chapter 10.)",
     chapter=f"{CHAPTER}#mask-data",
     check=fluctuation_check,
     mutants=[
@@ -394,10 +396,11 @@ def half_time_check(statement):
 
 @claim(
     "new:mask-half-times",
-    says=r"If all pixels have one variance: from a common start of at most the share $a_q$ of each "
-    r"final size, half-times fall with the variance, for JEPA and MAE, any depth and any $f$. "
-    r"$a_q>0.237$ is the root of $2\int_a^{1/2}\frac{du}{u^q-u^3}=\frac a{a^q-a^3}$, and no "
-    "larger share will do for all $f$. (Proved in chapter 10.)",
+    says=r"If all pixels have one variance: from a common start of at most the share $a_q$ of "
+    r"each final size, half-times fall with the variance, for JEPA and MAE, any depth and any "
+    r"$f$. $a_q>0.237$ is the root of "
+    r"$2\int_a^{1/2}\frac{d\upsilon}{\upsilon^q-\upsilon^3}=\frac a{a^q-a^3}$, and no larger "
+    r"share will do for all $f$. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#mask-order",
     check=half_time_check,
     mutants=[
@@ -460,10 +463,10 @@ def flip_check(statement):
 
 @claim(
     "new:share-changes-order",
-    says=r"Features on pixels of different variance $\kappa_1>\kappa_2$, with excess variances "
-    r"$\Delta_1>\Delta_2$: with $g=w^{3-q}$ the first is faster at size $w$ if and only if "
-    r"$f<f_\times=\big(1-g\frac{\kappa_1-\kappa_2}{\Delta_1-\Delta_2}\big)/(1+g)$. There the order "
-    "does depend on the masking ratio. (Proved in chapter 10.)",
+    says=r"Features on pixels of different variance $\bar\mu_1>\bar\mu_2$, with excess "
+    r"variances $\Delta_1>\Delta_2$: with $b=w^{3-q}$ the first is faster at size $w$ if and "
+    r"only if $f<f_\times=\big(1-b\,\frac{\bar\mu_1-\bar\mu_2}{\Delta_1-\Delta_2}\big)/(1+b)$. "
+    r"There the order does depend on the masking ratio. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#mask-order",
     check=flip_check,
     mutants=[
@@ -519,10 +522,11 @@ def share_check(statement):
 
 @claim(
     "new:best-share",
-    says=r"A feature of excess variance $\Delta$ on pixels of variance $\kappa$ grows fastest at "
-    r"the visible share $f^*=\frac{\Delta-g\kappa}{2(1+g)\Delta}<\frac12$, $g=w^{1/L}$ (JEPA), "
-    r"$w^{1+1/L}$ (MAE), and grows at all only for $f<2f^*$; the share at which it reaches a size "
-    r"soonest lies between the $f^*$ of that size and of the start. (Proved in chapter 10.)",
+    says=r"A feature of excess variance $\Delta$ on pixels of variance $\bar\mu$ grows fastest "
+    r"at the visible share $f^*=\frac{\Delta-b\,\bar\mu}{2(1+b)\Delta}<\frac12$, $b=w^{1/L}$ "
+    r"(JEPA), $w^{1+1/L}$ (MAE), and grows at all only for $f<2f^*$; the share at which it "
+    r"reaches a size soonest lies between the $f^*$ of that size and of the start. (Proved in "
+    r"chapter 10.)",
     chapter=f"{CHAPTER}#best-share",
     check=share_check,
     mutants=[
@@ -566,9 +570,9 @@ def empty_check(statement):
 @claim(
     "new:empty-directions",
     says=r"Pixels of one variance: $\lambda<0$ along features that vary less than a pixel, and "
-    r"$\rho=-1$ along those that do not vary at all. For noiseless, $\gamma$-sparse data of "
-    r"equal powers and orthogonal $B$ they make up $f+(1-f)\gamma$ of what a linear map from $x$ "
-    r"explains of $y$. (Proved in chapter 10.)",
+    r"$\rho=-1$ along those that do not vary at all. For noiseless, sparse data with the share "
+    r"$\alpha$ of coefficients active, of equal powers and orthogonal $B$ they make up "
+    r"$f+(1-f)\alpha$ of what a linear map from $x$ explains of $y$. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#constraints",
     check=empty_check,
     mutants=[

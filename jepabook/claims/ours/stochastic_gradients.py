@@ -30,9 +30,10 @@ def sizes_check(statement):
 
 @claim(
     "new:sgd-sizes",
-    says=r"Sizes alone do not tell the objectives apart: with $\lambda$ from 0.9 to 1.1 and $\rho$ "
-    r"falling, MAE's sizes go by $\rho$ ($\tau$ from 0.90 to 0.95), while its doubling times stand "
-    r"in hardly any order ($\lvert\tau\rvert<0.05$; 95 % intervals).",
+    says=r"Sizes alone do not tell the objectives apart: with $\lambda$ from 0.9 to 1.1 and "
+    r"$\rho$ falling, MAE's sizes go by $\rho$ ($\tau_{\mathrm{K}}$ from 0.90 to 0.95), while "
+    r"its doubling times stand in hardly any order ($\lvert\tau_{\mathrm{K}}\rvert<0.05$; 95 % "
+    r"intervals).",
     chapter=f"{CHAPTER}#figure-5",
     check=sizes_check,
     mutants=[
@@ -92,12 +93,12 @@ def three_orders_check(statement):
 
 @claim(
     "new:sgd-three-orders",
-    says=r"Whether JEPA's order on distribution 2 is reversed depends on what *first* means. To "
-    r"one common size (0.15 to 0.3, never as last) features of small $\lambda$ come first ($\tau$ "
-    r"along $\lambda$ from $-0.65$ to $-0.55$), and they end larger ($-0.85$ to $-0.75$). To half "
-    r"of their *own* last size, (11), those of large $\lambda$ come first (0.45 to 0.6; among "
-    r"those that grow six times 0.05 to 0.25). MAE: 0.35 to 0.6, $-0.2$ to $-0.15$, 0.15 to 0.25 "
-    r"(0.45 to 0.55). (95 % intervals, 16 seeds.)",
+    says=r"Whether JEPA's order on distribution 2 is reversed depends on what *first* means. "
+    r"To one common size (0.15 to 0.3, never as last) features of small $\lambda$ come first "
+    r"($\tau_{\mathrm{K}}$ along $\lambda$ from $-0.65$ to $-0.55$), and they end larger "
+    r"($-0.85$ to $-0.75$). To half of their *own* last size, (11), those of large $\lambda$ "
+    r"come first (0.45 to 0.6; among those that grow six times 0.05 to 0.25). MAE: 0.35 to "
+    r"0.6, $-0.2$ to $-0.15$, 0.15 to 0.25 (0.45 to 0.55). (95 % intervals, 16 seeds.)",
     chapter=f"{CHAPTER}#three-orders",
     check=three_orders_check,
     mutants=[
@@ -141,10 +142,10 @@ def selection_check(statement):
 
 @claim(
     "new:sgd-selects",
-    says=r"At $c=3^{-1/2}$ and learning rate 0.03, with $\rho$ from 0.5 to 1, much of JEPA's order "
-    r"is a selection: of 100 features 55 to 65 ever double and 25 to 45 end at twice their initial "
-    r"size (MAE: all, and 85 to 100). *Among* those that double, the times go by $\rho$ weakly "
-    r"($\tau$ from 0.15 to 0.45).",
+    says=r"At $c=3^{-1/2}$ and learning rate 0.03, with $\rho$ from 0.5 to 1, much of JEPA's "
+    r"order is a selection: of 100 features 55 to 65 ever double and 25 to 45 end at twice "
+    r"their initial size (MAE: all, and 85 to 100). *Among* those that double, the times go by "
+    r"$\rho$ weakly ($\tau_{\mathrm{K}}$ from 0.15 to 0.45).",
     chapter=f"{CHAPTER}#order",
     check=selection_check,
     mutants=[
@@ -237,10 +238,11 @@ def rising_threshold_check(statement):
 
 @claim(
     "new:rising-threshold",
-    says=r"In the model $\dot w_i=w_i(\lambda_i-v\,\sigma_i^2)$ with $v=\sum\lambda_iw_i^2/\sum"
-    r"\sigma_i^2w_i^2$: $\dot v=2\sum_ip_i\sigma_i^2(\rho_i-v)^2\ge0$ with $p_i\propto\sigma_i^2"
-    r"w_i^2$; the threshold on $\rho$ rises until only those of the largest $\rho$ are left. "
-    "(Proved in chapter 4.)",
+    says=r"In the model $\dot w_i=w_i(\lambda_i-v\,\sigma_i^2)$ with "
+    r"$v=\sum\lambda_iw_i^2/\sum\sigma_i^2w_i^2$: $\dot "
+    r"v=2\sum_i\varphi_i\sigma_i^2(\rho_i-v)^2\ge0$ with $\varphi_i\propto\sigma_i^2w_i^2$; "
+    r"the threshold on $\rho$ rises until only those of the largest $\rho$ are left. (Proved "
+    r"in chapter 4.)",
     chapter=f"{CHAPTER}#why",
     check=rising_threshold_check,
     mutants=[
@@ -281,14 +283,15 @@ def choices_check(statement):
     "new:sgd-choices",
     says=r"Distribution 2, two ranges of $\rho$, three of $\lambda$, three gains $c$, three "
     r"learning rates: JEPA's sizes are inverted in all 48 cells in which no run diverged "
-    r"($\tau$ along $\lambda$ from $-0.9$ to $-0.2$). Its doubling times, never as last, are "
-    r"inverted if $\rho$ runs from 0.5 or $c=1$ ($-0.7$ to $-0.45$; $-0.35$ to $-0.15$ at gain 0.5 "
-    r"and rate 0.01, far from the end of training), and in hardly any order if $\rho$ runs from "
-    r"0.8 and $c\le0.58$ ($-0.25$ to 0.05). MAE's go by $\lambda$ if it varies by a factor of 3 "
-    r"(0.35 to 0.45), less so by 1.5 (0.05 to 0.2), by nothing at $\pm5\,\%$ ($-0.1$ to 0.05). "
-    r"MAE's sizes go by $\lambda$ where it varies by a larger factor than $\rho$ (0.5 to 0.85 at "
-    r"$c\le0.58$, 0.2 to 0.6 at $c=1$), else by $\rho$ ($-0.95$ to $-0.6$), as also at $c=1$ if "
-    r"both ranges are the widest ($-0.5$ to $-0.35$). He's gain is in `new:sgd-scales`.",
+    r"($\tau_{\mathrm{K}}$ along $\lambda$ from $-0.9$ to $-0.2$). Its doubling times, never "
+    r"as last, are inverted if $\rho$ runs from 0.5 or $c=1$ ($-0.7$ to $-0.45$; $-0.35$ to "
+    r"$-0.15$ at gain 0.5 and rate 0.01, far from the end of training), and in hardly any "
+    r"order if $\rho$ runs from 0.8 and $c\le0.58$ ($-0.25$ to 0.05). MAE's go by $\lambda$ if "
+    r"it varies by a factor of 3 (0.35 to 0.45), less so by 1.5 (0.05 to 0.2), by nothing at "
+    r"$\pm5\,\%$ ($-0.1$ to 0.05). MAE's sizes go by $\lambda$ where it varies by a larger "
+    r"factor than $\rho$ (0.5 to 0.85 at $c\le0.58$, 0.2 to 0.6 at $c=1$), else by $\rho$ "
+    r"($-0.95$ to $-0.6$), as also at $c=1$ if both ranges are the widest ($-0.5$ to $-0.35$). "
+    r"He's gain is in `new:sgd-scales`.",
     chapter=f"{CHAPTER}#choices",
     check=choices_check,
     mutants=[
@@ -376,12 +379,12 @@ def scales_check(statement):
 
 @claim(
     "new:sgd-scales",
-    says=r"Figure 1 at larger scales ($c=1$ and He's $\sqrt2$, learning rates $3\cdot10^{-4}$ and "
-    r"$10^{-3}$, distribution 2, 5000 steps, five seeds): JEPA's sizes are reversed in all four "
-    r"cells ($\tau$ along $\lambda$ from $-0.9$ to $-0.75$), and so are its doubling times where "
-    r"ten features double ($-0.6$ to $-0.35$). MAE's do not go by $\lambda$ in any: at their "
-    r"clearest its sizes go against it ($-0.55$ to $-0.25$), and no feature of MAE doubles. (95 % "
-    r"intervals; the rule was written before the runs.)",
+    says=r"Figure 1 at larger scales ($c=1$ and He's $\sqrt2$, learning rates $3\cdot10^{-4}$ "
+    r"and $10^{-3}$, distribution 2, 5000 steps, five seeds): JEPA's sizes are reversed in all "
+    r"four cells ($\tau_{\mathrm{K}}$ along $\lambda$ from $-0.9$ to $-0.75$), and so are its "
+    r"doubling times where ten features double ($-0.6$ to $-0.35$). MAE's do not go by "
+    r"$\lambda$ in any: at their clearest its sizes go against it ($-0.55$ to $-0.25$), and no "
+    r"feature of MAE doubles. (95 % intervals; the rule was written before the runs.)",
     chapter=f"{CHAPTER}#scales",
     check=scales_check,
     mutants=[

@@ -114,8 +114,10 @@ def one_function_check(statement):
 
 @claim(
     "new:target-one-function",
-    says=r"$u=\omega/\rho$, $v=\omega_\xi/\rho$, $\hat\theta=\lambda\rho^{2L-1}\theta$ turn the "
-    r"equations of every feature into $u'=v^Lu^L-u^{2L+1}$, $v'=\hat\tau(u-v)$ with "
+    says=r"$\hat\omega=\omega/\rho$, $\hat\omega_\xi=\omega_\xi/\rho$, "
+    r"$\hat\theta=\lambda\rho^{2L-1}\theta$ turn the equations of every feature into "
+    r"$\hat\omega'=\hat\omega_\xi^L\hat\omega^L-\hat\omega^{2L+1}$, "
+    r"$\hat\omega_\xi'=\hat\tau(\hat\omega-\hat\omega_\xi)$ with "
     r"$\hat\tau=\tau/(\lambda\rho^{2L-1})$.",
     chapter=f"{CHAPTER}#every-rate",
     check=one_function_check,
@@ -383,9 +385,9 @@ def slow_check(statement):
 
 @claim(
     "new:slow-target",
-    says=r"As $\tau\to0$ at fixed $\tau\theta$: $\omega=\rho y^L$, $\omega_\xi=\rho y^{L+1}$ with "
-    r"$1-y=(1-y_0)e^{-\tau\theta/(L+1)}$, $y_0=(c/\rho)^{1/(L+1)}$; $\lambda$ drops out. (Proved "
-    r"in chapter 15.)",
+    says=r"As $\tau\to0$ at fixed $\tau\theta$: $\omega=\rho\phi^L$, "
+    r"$\omega_\xi=\rho\phi^{L+1}$ with $1-\phi=(1-\phi_0)e^{-\tau\theta/(L+1)}$, "
+    r"$\phi_0=(c/\rho)^{1/(L+1)}$; $\lambda$ drops out. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#slow-target",
     check=slow_check,
     mutants=[

@@ -64,9 +64,10 @@ def _gap(decoder, encoder, target, xx, regression):
 
 @claim(
     "new:loss-parts",
-    says=r"With $B=\Sigma^{yx}(\Sigma^{xx})^{-1}$, $N=\Sigma^{yy}-B\Sigma^{xy}$, at any weights: "
-    r"loss $=\frac12\lVert(V\bar W-TB)(\Sigma^{xx})^{1/2}\rVert^2+\frac12\mathrm{tr}(TNT^\top)$. "
-    r"The first part is 0 for the best linear predictor from $x$. The second, the *floor*, is "
+    says=r"With $B=\Sigma^{yx}(\Sigma^{xx})^{-1}$, $N=\Sigma^{yy}-B\Sigma^{xy}$, at any "
+    r"weights, for the target $\mathcal Ty$: loss $=\frac12\lVert(V\bar W-\mathcal "
+    r"TB)(\Sigma^{xx})^{1/2}\rVert^2+\frac12\mathrm{tr}(\mathcal TN\mathcal T^\top)$. The "
+    r"first part is 0 for the best linear predictor from $x$. The second, the *floor*, is "
     r"constant for MAE; for JEPA it is $\frac12\mathrm{tr}(\bar WN\bar W^\top)$.",
     chapter=f"{CHAPTER}#two-parts",
     check=parts_check,
@@ -126,10 +127,11 @@ def turns_check(statement):
 @claim(
     "new:loss-turns",
     says=r"The loss of an aligned feature of JEPA is "
-    r"$\frac12\sigma_y^2\omega^{2L}(s^2-2rs+1)$ with $s=\omega\sigma_x/\sigma_y$ and the views' "
-    r"correlation $r=\lambda/(\sigma_x\sigma_y)$. On its way from $s=0$ to its end $s=r<1$ it "
-    r"rises throughout if $r^2\le1-(2L+1)^{-2}$; else it rises, falls and rises, turning at the "
-    r"zeros of $(L+1)s^2-(2L+1)rs+L$.",
+    r"$\frac12\sigma_y^2\omega^{2L}(\tilde\omega^2-2r\tilde\omega+1)$ with "
+    r"$\tilde\omega=\omega\sigma_x/\sigma_y$ and the views' correlation "
+    r"$r=\lambda/(\sigma_x\sigma_y)$. On its way from $\tilde\omega=0$ to its end "
+    r"$\tilde\omega=r<1$ it rises throughout if $r^2\le1-(2L+1)^{-2}$; else it rises, falls "
+    r"and rises, turning at the zeros of $(L+1)\tilde\omega^2-(2L+1)r\tilde\omega+L$.",
     chapter=f"{CHAPTER}#one-feature",
     check=turns_check,
     mutants=[
@@ -258,9 +260,10 @@ def rate_check(statement):
 
 @claim(
     "new:loss-rate",
-    says=r"In gradient flow $\frac{d}{d\theta}$loss $=-\lVert\nabla\rVert^2+\langle\partial$loss"
-    r"$/\partial T,\dot T\rangle$. So MAE's loss, and that behind a frozen teacher, never rises; "
-    r"where JEPA's rises, the target moves.",
+    says=r"In gradient flow $\frac{d}{d\theta}$loss "
+    r"$=-\lVert\nabla\rVert^2+\langle\partial$loss$/\partial\mathcal T,\dot{\mathcal "
+    r"T}\rangle$. So MAE's loss, and that behind a frozen teacher, never rises; where JEPA's "
+    r"rises, the target moves.",
     chapter=f"{CHAPTER}#two-parts",
     check=rate_check,
     mutants=[
@@ -397,9 +400,9 @@ def unexplained_check(statement):
 
 @claim(
     "new:loss-unexplained",
-    says=r"The loss over half the target's variance is $s^2-2rs+1$ for one aligned feature of JEPA "
-    r"and falls while it is learned, to $1-r^2$. Of several it is the mean with weights "
-    r"$\sigma_y^2w^2$, which can rise when a noisier feature comes later.",
+    says=r"The loss over half the target's variance is $\tilde\omega^2-2r\tilde\omega+1$ for "
+    r"one aligned feature of JEPA and falls while it is learned, to $1-r^2$. Of several it is "
+    r"the mean with weights $\sigma_y^2w^2$, which can rise when a noisier feature comes later.",
     chapter=f"{CHAPTER}#watch",
     check=unexplained_check,
     mutants=[

@@ -82,12 +82,12 @@ def figure_1_check(statement):
     "fig:1",
     says=r"From a random start SGD learns (makes $\lVert\bar We_i\rVert$ large) in the order of "
     r"$\lambda$ under both objectives where $\rho$ rises with $\lambda$; where $\rho$ falls, MAE "
-    r"keeps that order and JEPA reverses it. Clear, not complete: $\lvert\tau\rvert$ from 0.4 to "
-    r"0.9 (means of 16 seeds) in sizes and in doubling times, never as last. By the critical time "
-    r"(11), at half of a feature's own last size, JEPA's order is not reversed "
-    r"(`new:sgd-three-orders`). At $c=3^{-1/2}$; at $c=1$ and at He's gain JEPA's half of the "
-    r"figure holds and MAE's does not (`new:sgd-scales`). (Values of $\lambda$, $\rho$, "
-    r"$\Sigma^{yy}$, learning rate ours.)",
+    r"keeps that order and JEPA reverses it. Clear, not complete: "
+    r"$\lvert\tau_{\mathrm{K}}\rvert$ from 0.4 to 0.9 (means of 16 seeds) in sizes and in "
+    r"doubling times, never as last. By the critical time (11), at half of a feature's own last "
+    r"size, JEPA's order is not reversed (`new:sgd-three-orders`). At $c=3^{-1/2}$; at $c=1$ and "
+    r"at He's gain JEPA's half of the figure holds and MAE's does not (`new:sgd-scales`). "
+    r"(Values of $\lambda$, $\rho$, $\Sigma^{yy}$, learning rate ours.)",
     chapter=f"{CHAPTER}#figure-1",
     check=figure_1_check,
     mutants=[
