@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
+from scipy.optimize import root as solve
 from scipy.stats import ortho_group
 
 from jepabook.claims.checks.ends import covariances, flow, flow_eigenvalues
@@ -121,6 +122,68 @@ def kept_check(statement):
 )
 def kept_by(lam, rho):
     return lam / rho, lam * rho, rho
+
+
+@decided_by("SE")
+def needed_check(statement):
+    """Statements (signal's lam and added variance, noise's variance and added variance) -> the
+    least difference of the noise's views, in units of its variance, from which reconstruction, and
+    joint embedding, drop it.
+
+    Views of a feature are its value and a draw of their own: of the added variance, for the noise
+    of that many times its variance as well. Exact, by lam rho and by rho at both sides of the
+    thresholds, and that these cross where the noise's variance is the signal's lam; and the optima
+    of both objectives with room for one feature, found numerically, a tenth off each.
+    """
+    random, rng = Random(8), np.random.default_rng(8)
+    turn = ortho_group.rvs(2, random_state=rng)
+    for _ in range(4):
+        signal, added, noise, more = (Fraction(random.randint(5, 20), 10) for _ in range(4))
+        added, more = signal * (added + 1) / 3, noise * more / 8
+        noise, more = 5 * noise, 5 * more
+        found = statement(signal, added, noise, more)
+        for which, least in enumerate(found):
+            if not least > 0:
+                return False
+            for side in (Fraction(9, 10), Fraction(11, 10)):
+                lam = np.array([signal, noise])
+                variance = np.array([signal + added, noise * (1 + side * least) + more])
+                rho = lam / variance
+                score = (lam * rho, rho)[which]
+                if (score[1] > score[0]) != (side < 1):
+                    return False
+                xx, yx = (turn @ np.diag(v.astype(float)) @ turn.T for v in (variance, lam))
+                kept = (_reconstruct, _embed)[which](1, xx, yx, rng)
+                if _kept(kept, variance.astype(float), turn) != {int(side < 1)}:
+                    return False
+        tied = statement(signal, added, signal, more)
+        if tied[0] != tied[1]:
+            return False
+        if (found[0] > found[1]) != (noise > signal):
+            return False
+    return True
+
+
+@claim(
+    "new:augmentation-needed",
+    says=r"How far a noise feature's views must differ, in units of its variance $\nu$, before it "
+    r"is dropped: for reconstruction $\frac\nu{\lambda\rho}-1-\frac{\nu'}\nu$, for joint "
+    r"embedding $\frac{1-\rho}\rho-\frac{\nu'}\nu$, with the signal's $\lambda$ and $\rho$ and a "
+    r"further variance $\nu'$ between the noise's views: where its $\lambda\rho$ or its $\rho$ "
+    r"falls below the signal's. The second is less exactly if $\nu>\lambda$. (Propositions 4.3, "
+    r"4.4 and Corollary 4.5 of Van Assel et al., for one signal, in our terms.)",
+    chapter=f"{CHAPTER}#one-table",
+    check=needed_check,
+    mutants=[
+        lambda lam, theta, gamma, more: needed(lam, theta, gamma, more)[::-1],
+        lambda lam, theta, gamma, more: (needed(lam, theta, gamma, more)[1],) * 2,
+        lambda lam, theta, gamma, more: needed(lam, theta, gamma, 0 * more),
+        lambda lam, theta, gamma, more: needed(lam, 2 * theta, gamma, more),
+    ],
+)
+def needed(lam, theta, gamma, more):
+    eta_squared, rho = lam**2 / (lam + theta), lam / (lam + theta)
+    return gamma / eta_squared - more / gamma - 1, (1 - rho) / rho - more / gamma
 
 
 def _half_times(sizes, times):
@@ -556,6 +619,8 @@ def _decayed(width, seed, kappa):
     """Covariances; Gram matrix, speed, fastest growth at the end of JEPA with decay, one layer."""
     rng = np.random.default_rng([width, seed])
     xx, yx = covariances(rng, width, 0.4)
+    turn = rng.standard_normal((width, width))
+    yx = yx + 0.3 * (turn - turn.T)
     weights = rng.standard_normal((2, width, width)) * 0.5 + np.eye(width)
     end = flow(JEPA, weights, xx, yx, [0.0, 100 / kappa], kappa, rtol=1e-9)[-1]
     slope = matrix_flow.gradient(JEPA, end, xx, yx) + kappa * end
@@ -568,8 +633,9 @@ def equilibria_check(statement):
     """Statements (Sigma_xx, Sigma_yx, S, kappa) -> two sides that agree at the ends of training
     with decay, S = W'W; and they are, for one feature, the equation of critical decay.
 
-    Sixteen trainings from random layers, with covariances that do not commute: all come to rest,
-    one without a feature, and no disturbance of the end grows. Exact for one feature.
+    Sixteen trainings from random layers, with covariances that do not commute, across views not
+    symmetric either: all come to rest, some without a feature, and no disturbance of the end grows.
+    Exact for one feature.
     """
     full = []
     for width in (2, 3):
@@ -620,6 +686,84 @@ def _range_of(gram):
 def equilibrium(xx, yx, S, kappa, held):
     left = xx @ S @ S @ xx + kappa * (xx @ S + S @ xx) + kappa**2 * held
     return left, yx.T @ S @ yx
+
+
+def _whole_rests(xx, yx, kappa):
+    """Gram matrices of full rank that solve the equation of the ends, from random starts."""
+    width, rng = len(xx), np.random.default_rng(7)
+    upper, found = np.triu_indices(width), []
+
+    def symmetric(flat):
+        gram = np.zeros((width, width))
+        gram[upper] = flat
+        return gram + gram.T - np.diag(np.diag(gram))
+
+    def miss(flat):
+        left, right = equilibrium(xx, yx, symmetric(flat), kappa, np.eye(width))
+        return (left - right)[upper]
+
+    for _ in range(30 * 2**width * width):
+        factor = np.exp(rng.uniform(-4, 0.5)) * rng.standard_normal((width, width))
+        solved = solve(miss, (factor @ factor.T)[upper], tol=1e-12)
+        gram = symmetric(solved.x)
+        known = any(np.allclose(gram, other, atol=1e-6) for other in found)
+        if abs(solved.fun).max() < 1e-11 and np.linalg.eigvalsh(gram)[0] > 1e-8 and not known:
+            found.append(gram)
+    return found
+
+
+def _growing(xx, yx, gram, kappa):
+    """How many disturbances of the rest with W'W = gram grow."""
+    size, basis = np.linalg.eigh(gram)
+    encoder = basis * np.sqrt(size) @ basis.T
+    code = encoder @ xx @ encoder.T + kappa * np.eye(len(xx))
+    decoder = np.linalg.solve(code, encoder @ yx.T @ encoder.T).T
+    weights = np.stack([encoder, decoder])
+    if abs(matrix_flow.gradient(JEPA, weights, xx, yx) + kappa * weights).max() > 1e-8:
+        raise AssertionError("the weights of a solution must rest")
+    return int(np.sum(flow_eigenvalues(JEPA, weights, xx, yx).real - kappa > 1e-5))
+
+
+@decided_by("E")
+def saddles_check(statement):
+    """Statements (d) -> how many rests with all d features decay leaves, and how many are stable.
+
+    All solutions that random starts find for random pairs of covariances that do not commute, two
+    strengths of decay, and the linear part of the flow at each: the one with the largest
+    determinant, and that alone, has no disturbance that grows.
+    """
+    for width, seeds in ((1, 2), (2, 3), (3, 1)):
+        for seed in range(seeds):
+            rng = np.random.default_rng([width, seed])
+            xx, yx = covariances(rng, width, 0.4)
+            for kappa in (0.02, 0.06):
+                rests = _whole_rests(xx, yx, kappa)
+                stable = [not _growing(xx, yx, gram, kappa) for gram in rests]
+                if (len(rests), sum(stable)) != statement(width):
+                    return False
+                largest = np.argmax([np.linalg.det(gram) for gram in rests])
+                if not stable[largest]:
+                    return False
+    return True
+
+
+@claim(
+    "new:decay-saddles",
+    says=r"With one layer and little weight decay the equation of the ends has $2^d$ solutions "
+    r"that hold all $d$ features, found for twelve random settings of $d\le3$ whose covariances "
+    r"do not commute. One is stable, the largest; every other is a saddle. (For commuting ones by "
+    r"the two rests of each feature; else measured.)",
+    chapter=f"{CHAPTER}#stop-gradient",
+    check=saddles_check,
+    mutants=[
+        lambda d: (2**d, 2**d),
+        lambda d: (2 ** (d * (d + 1) // 2), 1),
+        lambda d: (2**d, 1 if d == 1 else 2**d),
+        lambda d: (1, 1),
+    ],
+)
+def rests_under_decay(d):
+    return 2**d, 1
 
 
 @decided_by("SE")
