@@ -1,8 +1,8 @@
-"""How alike two representations of the same images are: mean CCA, linear CKA, chance levels.
+"""How alike two representations of the same images are: three means of CCA, CKA, chance levels.
 
-Both compare the rows of x (n, p) and y (n, q), representations of n images. Codes in use differ in
+All compare the rows of x (n, p) and y (n, q), representations of n images. Codes in use differ in
 thresholds and regularisation, and so in their numbers; here canonical correlations are plain
-singular values after a cut of the numerical rank, and their mean is not weighted.
+singular values after a cut of the numerical rank.
 """
 
 from dataclasses import dataclass
@@ -51,13 +51,59 @@ def mean_cca(x, y, tolerance=1e-6, device="cpu"):
         The mean is over min(ranks) correlations. NaN where a representation is constant.
     """
     tolerance = validate.number("tolerance", tolerance, validate.open_unit)
-    bases = [_basis(view, tolerance) for view in _centred(x, y, device)]
-    ranks = tuple(basis.shape[1] for basis in bases)
-    if min(ranks) == 0:
-        return Similarity(np.nan, np.nan, ranks)
-    correlations = torch.linalg.svdvals(bases[0].mT @ bases[1]).clamp(max=1.0)
-    # centring takes one of the n dimensions
-    return Similarity(float(correlations.mean()), chance_of_cca(*ranks, len(x) - 1), ranks)
+    bases = [_basis(view, _above(tolerance)) for view in _centred(x, y, device)]
+    return _mean(bases, len(x))
+
+
+def svcca(x, y, share=0.99, device="cpu"):
+    """The mean of the canonical correlations of the leading principal components.
+
+    From :cite:t:`raghu2017`.
+
+    Parameters
+    ----------
+    x, y : arrays or tensors (n, p), (n, q)
+    share : float
+        Of each representation's variance that its fewest leading components have at least, in
+        (0, 1).
+    device : torch device
+
+    Returns
+    -------
+    Similarity
+        As of `mean_cca`, with the numbers of components as ranks.
+    """
+    share = validate.number("share", share, validate.open_unit)
+
+    def few(values):
+        explained = values.square().cumsum(0)
+        # the last sum, and a share close to 1, are within rounding of each other
+        return 1 + int((explained < share * explained[-1]).sum())
+
+    bases = [_basis(view, few) for view in _centred(x, y, device)]
+    return _mean(bases, len(x))
+
+
+def projection_weighted_cca(x, y, tolerance=1e-6, device="cpu"):
+    """The mean of the canonical correlations, each weighted by what x has of its direction.
+
+    The weight of a canonical direction is the sum over x's columns of the size of their inner
+    products with it (:cite:t:`morcos2018`): directions in which x hardly varies count
+    little. Not symmetric in x and y.
+
+    Parameters and results as for `mean_cca`. For independent Gaussian representations the canonical
+    directions have no preference among x's, so that the expectation is that of the plain mean.
+    """
+    tolerance = validate.number("tolerance", tolerance, validate.open_unit)
+    views = _centred(x, y, device)
+    bases = [_basis(view, _above(tolerance)) for view in views]
+    plain = _mean(bases, len(x))
+    if min(plain.ranks) == 0:
+        return plain
+    turns, correlations, _ = torch.linalg.svd(bases[0].mT @ bases[1], full_matrices=False)
+    weights = (turns.mT @ (bases[0].mT @ views[0])).abs().sum(1)
+    value = (weights * correlations.clamp(max=1.0)).sum() / weights.sum()
+    return Similarity(float(value), plain.chance, plain.ranks)
 
 
 def linear_cka(x, y, device="cpu"):
@@ -138,10 +184,25 @@ def _centred(x, y, device):
     return views
 
 
-def _basis(view, tolerance):
-    """An orthonormal basis (n, rank) of the columns."""
+def _above(tolerance):
+    """A count of the falling singular values above a share of the first."""
+    return lambda values: int((values > tolerance * values[0]).sum())
+
+
+def _basis(view, count):
+    """Orthonormal directions (n, rank) of the columns, as many as `count` of the values says."""
     left, values, _ = torch.linalg.svd(view, full_matrices=False)
-    return left[:, values > tolerance * values[0]]
+    return left[:, : count(values) if values[0] > 0 else 0]
+
+
+def _mean(bases, n):
+    """The plain mean of the canonical correlations of two bases (n, rank), a Similarity."""
+    ranks = tuple(basis.shape[1] for basis in bases)
+    if min(ranks) == 0:
+        return Similarity(np.nan, np.nan, ranks)
+    correlations = torch.linalg.svdvals(bases[0].mT @ bases[1]).clamp(max=1.0)
+    # centring takes one of the n dimensions
+    return Similarity(float(correlations.mean()), chance_of_cca(*ranks, n - 1), ranks)
 
 
 def _smaller_gram(view):

@@ -49,7 +49,9 @@ class Plan:
     part : int
         Images at a time: gradients add up over the parts of a batch.
     keep : int
-        How many models are kept beside the first: after steps in geometric progression.
+        How many models are kept beside the first.
+    spacing : {"geometric", "even"}
+        Of the steps after which they are kept.
     warmup : float or None
         Share of the steps in which the rate rises; None: the recipe's.
     momentum : float or None
@@ -68,6 +70,7 @@ class Plan:
     crop: float = 0.3
     part: int = 64
     keep: int = 16
+    spacing: str = "geometric"
     warmup: float | None = None
     momentum: float | None = None
     jitter: float | None = None
@@ -85,6 +88,7 @@ class Plan:
         if self.rate is not None:
             rate = validate.number("rate", self.rate, validate.positive)
         object.__setattr__(self, "rate", rate)
+        validate.option("spacing", self.spacing, ("geometric", "even"))
         if self.momentum is not None and self.objective != "jepa":
             raise ValueError(f"momentum must be None for {self.objective}, got {self.momentum}")
         for name, rule in (
@@ -98,8 +102,9 @@ class Plan:
     @property
     def kept(self):
         """After which steps a model is kept, 0 and `steps` among them."""
-        powers = np.geomspace(1, self.steps, self.keep)
-        return sorted({0, self.steps, *np.rint(powers).astype(int).tolist()})
+        even = np.linspace(0, self.steps, self.keep + 1)
+        steps = even if self.spacing == "even" else np.geomspace(1, self.steps, self.keep)
+        return sorted({0, self.steps, *np.rint(steps).astype(int).tolist()})
 
     @property
     def recipe(self):
