@@ -45,7 +45,7 @@ JOBS ?= $(shell $(PYTHON) -I -c 'import os; print(os.cpu_count() or 1)')
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help theory book site pdf report test check mutants portable pythons measure links colab lab execute benchmark gpu clean install lock metadata aarch64
+.PHONY: help theory book site pdf report test check mutants portable pythons measure links photographs colab lab execute benchmark gpu clean install lock metadata aarch64
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -110,6 +110,9 @@ measure: book test ## for authors: record what `make book` and `make test` take,
 
 links: site ## ask every link that leaves the book (needs the network)
 	@$(RUN) -m tools.weblinks
+
+photographs: $(STAMP) ## for authors: take the photographs of results/folds.py out of Debian's packages (DEBS=folder, where there is no apt)
+	@$(RUN) -m tools.photographs $(if $(DEBS),--debs $(DEBS))
 
 colab: $(STAMP) ## copy the notebooks for Colab, each with a cell that fetches and installs the book
 	@$(RUN) -m tools.colab

@@ -550,14 +550,17 @@ def vision(folder):
     split = subspaces.fit(PIXELS, device="cpu")
     colours = batches.colours(PIXELS)
     shown = measure.stimuli(pictures, split, colours)
-    few = batches.Batches(PIXELS, config, 2, 0)
+    few, fresh = batches.Batches(PIXELS, config, 2, 0), batches.FreshBatches(PIXELS, config, 2, 0)
+    at = {"step": 0, "rank": 0, "processes": 1}
     plan = {"objective": "mae", "config": config, "steps": 1, "batch": 2, "seed": 0}
-    plan |= {"rate": 0.1, "crop": 0.5, "part": 1, "keep": 1}
+    plan |= {"rate": 0.1, "crop": 0.5, "part": 1, "keep": 1, "spacing": "even"}
+    plan |= {"warmup": 0.5, "momentum": None, "jitter": 0.1}
     ready = training.Plan(**plan)
     training.train(ready, pictures, folder / "run")
     codes = torch.rand(6, 3)
+    alike = {"x": codes, "y": X[:6], "device": "cpu"}
     tokens = torch.rand(2, 2, 8)
-    whole = {"images": IMAGES, "keep": KEEP, "masked": MASKED}
+    whole = {"images": IMAGES, "keep": KEEP, "masked": MASKED, "others": IMAGES}
     at_masks = {"images": IMAGES, "masked": MASKED}
     predicted = {"predicted": torch.rand(2, 2, 3), "target": torch.rand(2, 2, 3)}
     encoded = {"images": IMAGES, "pool": "mean", "online": False}
@@ -569,9 +572,19 @@ def vision(folder):
             "batch": 2,
             "seed": 0,
             "crop": 0.5,
+            "jitter": 0.1,
             "device": "cpu",
         },
-        "vision.batches.Batches.at": (few, {"step": 0, "rank": 0, "processes": 1}),
+        "vision.batches.Batches.at": (few, at),
+        "vision.batches.FreshBatches": {
+            "photographs": [PIXELS[0]],
+            "config": config,
+            "batch": 2,
+            "seed": 0,
+            "jitter": 0.1,
+            "device": "cpu",
+        },
+        "vision.batches.FreshBatches.at": (fresh, at),
         "vision.batches.colours": {"pixels": PIXELS, "most": 3},
         "vision.batches.prepared": {
             "pixels": torch.from_numpy(PIXELS),
@@ -638,8 +651,12 @@ def vision(folder):
         "vision.objectives.ImageJEPA.target_at": (jepa, at_masks),
         "vision.objectives.ImageJEPA.distance": (jepa, predicted),
         "vision.objectives.workers": {"count": 1},
-        "vision.objectives.accumulate": whole
-        | {"objective": mae, "part": 1, "pool": objectives.workers(1)},
+        "vision.objectives.accumulate": {
+            "objective": mae,
+            "batch": (IMAGES, KEEP, MASKED),
+            "part": 1,
+            "pool": objectives.workers(1),
+        },
         "vision.recipes.recipe": {"name": "mae"},
         "vision.recipes.learning_rate": {
             "recipe": recipes.recipe("mae"),
@@ -657,8 +674,10 @@ def vision(folder):
         },
         "vision.runs.log_of": {"folder": folder / "run"},
         "vision.runs.file_of": {"folder": folder / "run", "kind": "weights", "step": 1},
-        "vision.similarity.mean_cca": {"x": codes, "y": X[:6], "tolerance": 1e-6, "device": "cpu"},
-        "vision.similarity.linear_cka": {"x": codes, "y": X[:6], "device": "cpu"},
+        "vision.similarity.mean_cca": alike | {"tolerance": 1e-6},
+        "vision.similarity.projection_weighted_cca": alike | {"tolerance": 1e-6},
+        "vision.similarity.svcca": alike | {"share": 0.9},
+        "vision.similarity.linear_cka": alike,
         "vision.similarity.chance_of_cca": {"p": 2, "q": 3, "n": 9, "nodes": 10},
         "vision.subspaces.fit": {"pixels": PIXELS, "bottom": 0.25, "device": "cpu", "block": 4},
         "vision.subspaces.project": {
@@ -668,6 +687,7 @@ def vision(folder):
             "block": 4,
         },
         "vision.train.Plan": plan,
+        "vision.train.Plan.batches": (ready, {"pictures": pictures, "device": "cpu"}),
         "vision.train.Plan.logs": (ready, {"step": 1}),
         "vision.train.train": {
             "plan": ready,

@@ -11,10 +11,13 @@ import pytest
 
 from jepabook import JEPA, FeatureSpectrum, recorded, same_minibatches
 from jepabook.vision import images, model, runs, train
+from jepabook.worlds import photographs
 from results import (
     assumptions,
+    brightness,
     coverage,
     flicker,
+    folds,
     returns,
     sgd,
     sgd_orders,
@@ -168,23 +171,50 @@ class Stop(Exception):
     """Ends a training early."""
 
 
+def losses(plan, pictures, folder, monkeypatch, after):
+    """The losses that a training logs in its first steps, and a few more."""
+    save = runs.Folder.save
+
+    def stop(run, step, *parts):
+        if step > after:
+            raise Stop
+        save(run, step, *parts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Folder, "save", stop)
+        with pytest.raises(Stop):
+            train.train(plan, pictures, folder)
+    return [line["loss"] for line in runs.log_of(folder)]
+
+
 def test_the_first_steps_on_photographs_come_out_as_recorded(tmp_path, monkeypatch):
     arrays, _ = recorded.result("vision")
-    config, save = model.preset(vision.PRESET), runs.Folder.save
-    pictures = images.photographs(config.image_size, vision.TRAINED, vision.SEEDS[0])
-
-    def stop(folder, step, *parts):
-        if step > arrays["logged"][0]:
-            raise Stop
-        save(folder, step, *parts)
-
-    monkeypatch.setattr(runs.Folder, "save", stop)
+    size = model.preset(vision.PRESET).image_size
+    pictures = images.photographs(size, vision.TRAINED, vision.SEEDS[0])
     for row, name in enumerate(vision.OBJECTIVES):
         plan = vision.plan(name, vision.SEEDS[0])
-        with pytest.raises(Stop):
-            train.train(plan, pictures, tmp_path / name)
-        loss = runs.log_of(tmp_path / name)[0]["loss"]
-        np.testing.assert_allclose(loss, arrays["loss"][row, 0, 0], rtol=ROUNDING)
+        found = losses(plan, pictures, tmp_path / name, monkeypatch, arrays["logged"][0])
+        np.testing.assert_allclose(found[0], arrays["loss"][row, 0, 0], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("name", brightness.NAMES)
+def test_the_first_steps_with_jittered_brightness_come_out_as_recorded(name, tmp_path, monkeypatch):
+    """At four times the spread, which the rule is about; and the theory's first prediction."""
+    arrays, facts = recorded.result("brightness")
+    shown = brightness.clean(facts["count"], 0)
+    spread = float(brightness.brightness(shown).std())
+    assert spread == pytest.approx(float(arrays["spread"]), rel=ROUNDING)
+    pictures = images.Photographs("photos", list(photographs.colour().values()))
+    plan = brightness.plan(name, 4, 0, spread)
+    found = losses(plan, pictures, tmp_path, monkeypatch, arrays["logged"][0])
+    of = facts["names"].index(name), list(arrays["times"]).index(4), 0, 0
+    np.testing.assert_allclose(found[0], arrays["loss"][of], rtol=ROUNDING)
+
+
+def test_the_first_steps_of_the_folds_come_out_as_recorded_on_the_shipped_photographs():
+    arrays, _ = recorded.result("folds")
+    best = arrays["rates"][np.argmax(arrays["tuned"], 1)]
+    np.testing.assert_allclose(folds.beginning(best, 5), arrays["beginning"][:, :5], rtol=ROUNDING)
 
 
 def test_the_first_steps_of_what_the_rule_was_tried_on_come_out_as_recorded():

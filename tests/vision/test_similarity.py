@@ -4,13 +4,20 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 
 from jepabook._support import memory
-from jepabook.vision.similarity import chance_of_cca, linear_cka, mean_cca
+from jepabook.vision.similarity import (
+    chance_of_cca,
+    linear_cka,
+    mean_cca,
+    projection_weighted_cca,
+    svcca,
+)
 
 
 def draw(seed, n=80, p=5, q=7, shared=2):
@@ -39,6 +46,64 @@ def test_cca_ignores_invertible_maps_and_shifts_and_cka_rotations_and_scales(see
     turned = linear_cka(2 * x @ turns[0] + 9, 0.1 * y @ turns[1])
     assert turned.value == pytest.approx(linear_cka(x, y).value)
     assert linear_cka(x @ maps[0], y).value != pytest.approx(linear_cka(x, y).value)
+
+
+def by_eigenvalues(x, y):
+    """Canonical correlations and x's directions (n, p), by the textbook's eigenvalue problem."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    xx, yy, xy = x.T @ x, y.T @ y, x.T @ y
+    values, vectors = scipy.linalg.eigh(xy @ np.linalg.solve(yy, xy.T), xx)
+    return np.sqrt(values.clip(0))[::-1], (x @ vectors)[:, ::-1], x
+
+
+@given(st.integers(0, 10**6))
+def test_the_weighted_mean_is_that_of_the_eigenvalue_problem_with_its_published_weights(seed):
+    x, y = draw(seed)
+    x[:, 0] *= 30
+    correlations, directions, centred = by_eigenvalues(x, y)
+    weights = np.abs(directions.T @ centred).sum(1)
+    due = (weights * correlations).sum() / weights.sum()
+    found = projection_weighted_cca(x, y)
+    assert abs(found.value - due) < 1e-8 and found.ranks == (5, 7)
+    assert found.chance == mean_cca(x, y).chance
+
+
+def test_the_weighted_mean_leans_to_where_x_varies_and_is_plain_where_all_is_alike():
+    x, y = np.random.default_rng(0).standard_normal((2, 400, 4))
+    y[:, 0] = x[:, 0]
+    plain = mean_cca(x, y).value
+    wide = x * [100, 1, 1, 1]
+    assert mean_cca(wide, y).value == pytest.approx(plain)
+    assert projection_weighted_cca(wide, y).value > 0.95 > 2 * plain
+    assert projection_weighted_cca(x * [0.01, 1, 1, 1], y).value < 0.6 * plain
+    # not symmetric: of y no direction varies more than the others
+    assert projection_weighted_cca(y, wide).value < 1.2 * plain
+
+
+def test_independent_representations_have_the_chance_of_the_plain_mean():
+    rng, found = np.random.default_rng(1), []
+    for _ in range(40):
+        x, y = (
+            rng.standard_normal((300, 10)) * np.geomspace(1, 30, 10),
+            rng.standard_normal((300, 8)),
+        )
+        found.append(projection_weighted_cca(x, y))
+    mean = np.mean([similarity.value for similarity in found])
+    assert abs(mean - found[0].chance) < 0.01
+
+
+def test_svcca_keeps_the_fewest_components_with_their_share():
+    x, y = draw(3, n=60)
+    values = np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2
+    for share in (0.3, 0.6, 0.9, 0.999999):
+        count = 1 + int((np.cumsum(values) < share * values.sum()).sum())
+        found = svcca(x, y, share=share)
+        assert found.ranks[0] == count
+        left = np.linalg.svd(x - x.mean(0), full_matrices=False)[0][:, :count]
+        right = np.linalg.svd(y - y.mean(0), full_matrices=False)[0][:, : found.ranks[1]]
+        due = np.linalg.svd(left.T @ right, compute_uv=False).mean()
+        assert abs(found.value - due) < 1e-10
+    assert svcca(x, y, share=1 - 1e-15).value == pytest.approx(mean_cca(x, y).value)
 
 
 def test_equal_spaces_have_similarity_1_and_order_does_not_matter():
