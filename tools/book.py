@@ -39,6 +39,7 @@ LEDGER_SCHEMA = "ledger.schema.json"
 LEDGER_ROWS = "_static/ledger/rows.js"
 FACETS = {
     "verdict": "verdict",
+    "ground": "ground",
     "kind": "kind",
     "method": "methods",
     "section": "section",
@@ -177,7 +178,7 @@ def ledger_files(source, root):
     ledger = published(rows, made, json.loads(schema))
     text = json.dumps(ledger, indent=1, ensure_ascii=False) + "\n"
     facets = {
-        row["ledger_link"].partition("#")[2]: [row[name] for name in FACETS.values()]
+        row["ledger_link"].partition("#")[2]: [row.get(name, []) for name in FACETS.values()]
         for row in rows
     }
     script = f"const LEDGER = {json.dumps([list(FACETS), facets])};\n"

@@ -109,6 +109,19 @@ def methods(srcdir):
     return _table(("by", "", "the paper's items", "ours"), rows, "llrr")
 
 
+def grounds(srcdir):
+    """How many of the items that hold do so on which ground; one can have two."""
+    rows = [
+        (
+            ground,
+            meaning,
+            *(sum(ground in one.ground for one in some) for some in (of_paper(), ours())),
+        )
+        for ground, meaning in ledger.GROUNDS.items()
+    ]
+    return _table(("ground", "", "the paper's items", "ours"), rows, "llrr")
+
+
 def figures(srcdir):
     """The figures of the paper: what they show and the verdict."""
     chosen = [one for one in of_paper() if one.id.startswith("fig:")]
@@ -262,7 +275,7 @@ def cost(srcdir):
 PARTS = {
     part.__name__.replace("_", "-"): part
     for part in (
-        *(summary, verdicts, methods, figures, named, failed, slips),
+        *(summary, verdicts, methods, grounds, figures, named, failed, slips),
         *(orders, order_figure, figure_7, new, open_problems, cost),
     )
 }

@@ -4,6 +4,8 @@ Every row of the ledger's page gets a link to the lines of its statement, in a p
 of that module. Where scripts run, `ledger.js` makes a button of the link, which unfolds all of it
 under the row: out of a script of its own, for a page that is read from a file may fetch no other.
 
+The marks in the chapters, which name rows with their verdicts, are told the grounds here as well.
+
 The code is cut from its files: the statement, what it is corrected to, the expression that makes
 the check and the variants that are written by hand; and, after each, what it calls of the ledger's
 own functions and constants: in full what is near, as links into the source what is far.
@@ -376,6 +378,32 @@ def link_rows(app, doctree, docname):
                 cell[-1].append(nodes.raw("", link, format="html"))
 
 
+def tell_grounds(app, doctree, docname):
+    """Say in the marks of a chapter on what grounds items hold: once where all agree."""
+    book = {pages.anchor(id): claim for id, claim in claims.book().items()}
+    for mark in doctree.findall(nodes.paragraph):
+        if not mark.astext().startswith(pages.MARK):
+            continue
+        verdict, groups = None, {}
+        for node in list(mark.findall(nodes.Element)):
+            if isinstance(node, nodes.emphasis):
+                verdict = node
+            elif isinstance(node, nodes.reference) and verdict is not None:
+                claim = book.get(node.get("refuri", "").rpartition("#")[2])
+                if claim is not None:
+                    groups.setdefault(verdict, []).append((node, claim.ground))
+        for verdict, links in groups.items():
+            grounds = {ground for _, ground in links}
+            if len(grounds) == 1:
+                told = f" ({', '.join(*grounds)}):" if any(grounds) else ":"
+                verdict[0] = nodes.Text(verdict.astext().removesuffix(":") + told)
+                continue
+            for link, ground in links:
+                if ground:
+                    told = nodes.Text(f" ({', '.join(ground)})")
+                    link.parent.insert(link.parent.index(link) + 1, told)
+
+
 def write_evidence(app, exception):
     """Write the script of every row, and the pages with the source."""
     if exception is not None or app.builder.format != "html" or PAGE not in app.env.found_docs:
@@ -396,5 +424,6 @@ def write_evidence(app, exception):
 
 def setup(app):
     app.connect("doctree-resolved", link_rows)
+    app.connect("doctree-resolved", tell_grounds)
     app.connect("build-finished", write_evidence)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -24,7 +24,8 @@ def _ledger(options):
     else:
         for claim, verdict in results:
             changed = "" if verdict == claim.verdict else f"  (recorded: {claim.verdict})"
-            print(f"{claim.id:<16} {claim.methods:<3} {verdict}{changed}")
+            ground = f" ({', '.join(claim.ground)})" if claim.ground else ""
+            print(f"{claim.id:<16} {claim.methods:<3} {verdict}{ground}{changed}")
     return int(any(verdict != claim.verdict for claim, verdict in results))
 
 

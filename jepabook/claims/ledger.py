@@ -34,6 +34,15 @@ METHODS = {
     "E": "experiment",
 }
 
+#: On what ground an item holds.
+GROUNDS = {
+    "proved": "by algebra that the check runs, in the sizes in which it runs it (exact numbers at "
+    "random points count, where a false identity fails), or by a proof in the chapter, of which "
+    "the check tries instances",
+    "checked": "on instances, in numbers: at 50 digits, enclosed, or in double precision",
+    "measured": "by an experiment, with seeds; it says nothing beyond its settings",
+}
+
 
 @dataclass(frozen=True)
 class Erratum:
@@ -71,6 +80,7 @@ class Claim:
     where: str
     says: str
     methods: str
+    grounds: tuple
     chapter: str
     statement: Any
     check: Callable[[Any], bool | None]
@@ -90,6 +100,11 @@ class Claim:
         if self.undecided:
             return INCONCLUSIVE
         return DEFINITION if self.definition else HOLDS
+
+    @property
+    def ground(self):
+        """On what ground it holds, or does so corrected: names of `GROUNDS`, or none."""
+        return self.grounds if self.verdict in (HOLDS, CORRECTED) else ()
 
 
 def decided_by(methods):
@@ -123,6 +138,17 @@ def _letters(methods):
     return methods
 
 
+def _grounds(ground, methods):
+    """Names of `GROUNDS` in their order; by default what the methods alone give."""
+    if ground is None:
+        ground = "proved" if "S" in methods else "measured" if methods == "E" else "checked"
+    told = (ground,) if isinstance(ground, str) else ground
+    known = [name for name in GROUNDS if isinstance(told, tuple) and name in told]
+    if not known or len(known) != len(told):
+        raise ValueError(f"ground must be of {', '.join(GROUNDS)}, got {validate.one_line(ground)}")
+    return tuple(known)
+
+
 def claim(
     id,
     *,
@@ -136,6 +162,7 @@ def claim(
     undecided=False,
     where=None,
     methods=None,
+    ground=None,
 ):
     """Decorator that makes a claim of the decorated statement.
 
@@ -161,6 +188,9 @@ def claim(
         The place in the paper. Default: ``WHERE`` of the statement's module; "this book" for ours.
     methods : str, optional
         Letters of `METHODS`. Default: how the check decides, see `decided_by`.
+    ground : str or tuple of str, optional
+        On what ground it holds, names of `GROUNDS`; several where parts of it differ. Default: as
+        the methods tell: proved if they are symbolic, measured if it is an experiment.
 
     Returns
     -------
@@ -178,6 +208,7 @@ def claim(
     if erratum is not None:
         validate.instance("erratum", erratum, Erratum)
     methods = _letters(getattr(check, "methods", None) if methods is None else methods)
+    grounds = _grounds(ground, methods)
     if not isinstance(mutants, (list, tuple)):
         raise ValueError(f"mutants must be a sequence, got {validate.one_line(mutants)}")
 
@@ -190,6 +221,7 @@ def claim(
             where=place,
             says=says,
             methods=methods,
+            grounds=grounds,
             chapter=chapter,
             statement=statement,
             check=check,

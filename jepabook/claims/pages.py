@@ -5,8 +5,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from jepabook.claims import mutants
-from jepabook.claims.ledger import METHODS, VERDICTS
+from jepabook.claims.ledger import GROUNDS, METHODS, VERDICTS
 
+MARK = "Ledger. "  # how the mark in a chapter begins, that names rows with their verdicts
 JSON = "application/vnd.jepabook.ledger+json"  # of an output that holds the rows for machines
 
 _KINDS = {
@@ -70,7 +71,7 @@ class Verdicts:
             f"*{verdict}:* " + ", ".join(f"[{label(id)}](ledger.ipynb#{anchor(id)})" for id in ids)
             for verdict, ids in self._grouped().items()
         ]
-        return "Ledger. " + "; ".join(lines) + "."
+        return MARK + "; ".join(lines) + "."
 
     def _grouped(self):
         groups = {}
@@ -80,17 +81,23 @@ class Verdicts:
 
 
 def summary(results):
-    """A table of how many claims have each verdict, and how many wrong variants there are."""
+    """A table of how many claims have each verdict, and how many wrong variants there are.
+
+    Those that hold, or do so corrected, by their grounds as well; one can have two.
+    """
     paper, ours = Counter(), Counter()
     for claim, verdict in results:
-        (ours if claim.id.startswith("new:") else paper)[verdict] += 1
+        (ours if claim.id.startswith("new:") else paper).update([verdict, *claim.ground])
     by_hand = sum(len(claim.mutants) for claim, _ in results)
     made = mutants.of_book({claim.id: claim for claim, _ in results})
     lines = ["| verdict | the paper's items | ours |", "|---|---|---|"]
     for verdict in VERDICTS:
         if paper[verdict] or ours[verdict]:
             lines.append(f"| {verdict} | {paper[verdict]} | {ours[verdict]} |")
-    lines.append(f"| *all* | {paper.total()} | {ours.total()} |")
+    total = [sum(count[verdict] for verdict in VERDICTS) for count in (paper, ours)]
+    lines.append(f"| *all* | {total[0]} | {total[1]} |")
+    for ground in GROUNDS:
+        lines.append(f"| of those that hold: {ground} | {paper[ground]} | {ours[ground]} |")
     lines += [
         "",
         f"Wrong variants: {sum(map(len, made.values()))} made by machine (a few of which say the "
@@ -135,6 +142,8 @@ def record(claim, verdict):
         "statement": f"{claim.statement.__module__}.{claim.statement.__qualname__}",
         "mutants": len(claim.mutants),
     }
+    if claim.ground:
+        row["ground"] = list(claim.ground)
     if claim.erratum is not None:
         row["correction"] = claim.erratum.says
         row["consequence"] = claim.erratum.consequence
@@ -149,6 +158,8 @@ def table(results):
         name = f"[{label(claim.id)}]{{#{anchor(claim.id)}}}"
         if claim.erratum:
             verdict = f"[{verdict}](errata.ipynb#erratum-{anchor(claim.id)})"
+        if claim.ground:
+            verdict += f": {', '.join(claim.ground)}"
         decided = f"{', '.join(claim.methods)}; {_chapter(claim)}"
         lines.append(
             f"| {name} | {section(claim)} | {linked(claim.says)} | {verdict} | {decided} |"
@@ -188,8 +199,12 @@ def linked(text, ledger="ledger.ipynb"):
 
 
 def methods():
-    """A legend for the letters in the ledger's column *by*."""
-    return "; ".join(f"**{letter}** {meaning}" for letter, meaning in METHODS.items()) + "."
+    """A legend for the letters in the ledger's column *by*, and for the grounds after a verdict."""
+    letters, grounds = (
+        "; ".join(f"**{name}** {meaning}" for name, meaning in legend.items()) + "."
+        for legend in (METHODS, GROUNDS)
+    )
+    return f"{letters}\n\nThe ground on which an item holds, or does so corrected: {grounds}"
 
 
 def _chapter(claim):

@@ -14,6 +14,7 @@ from docutils.core import publish_doctree
 from docutils.nodes import (
     Text,
     container,
+    emphasis,
     inline,
     literal,
     literal_block,
@@ -25,6 +26,7 @@ from docutils.utils import new_document
 from sphinx.errors import ExtensionError
 
 from jepabook import claims
+from jepabook.claims import pages
 from tools import policy
 
 
@@ -172,6 +174,29 @@ def test_every_row_has_evidence_with_and_without_mutants_by_hand():
         assert gathered[id].statement and gathered[id].check
         assert bool(gathered[id].by_hand) == bool(claim.mutants)
     assert {bool(claim.mutants) for claim in book.values()} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "ids", "shown"),
+    [
+        ("holds", ["new:every-rest", "new:top-rests"], "holds (proved): 0, 1."),
+        ("holds", ["new:every-rest", "new:returns"], "holds: 0 (proved), 1 (measured)."),
+        ("holds", ["new:ends"], "holds (proved, measured): 0."),
+        ("definition", ["eq:1"], "definition: 0."),
+        ("fails as printed", ["assumption:3.1"], "fails as printed: 0."),
+        ("holds", ["no:such"], "holds: 0."),
+    ],
+)
+def test_a_mark_tells_the_grounds_once_if_they_agree(verdict, ids, shown):
+    links = [
+        reference("", str(n), refuri=f"ledger.html#{pages.anchor(id)}") for n, id in enumerate(ids)
+    ]
+    parts = [part for link in links for part in (Text(", "), link)][1:]
+    mark = [Text("Ledger. "), emphasis("", f"{verdict}:"), Text(" "), *parts, Text(".")]
+    document = new_document("page")
+    document += [paragraph("", "", *mark), paragraph("", "", emphasis("", "holds:"))]
+    evidence.tell_grounds(None, document, "page")
+    assert [one.astext() for one in document] == [f"Ledger. {shown}", "holds:"]
 
 
 def cell(code, hidden="input", output=""):

@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from scipy import stats
 
-from jepabook import recorded
+from jepabook import claims, recorded
 from jepabook.claims import pages
 from tools import report
 from tools.notebooks import ROOT, read
@@ -95,6 +95,14 @@ def test_methods_are_those_of_the_rows(told):
     for letter, _, paper, ours in cells(told["methods"]):
         with_it = [row for row in ROWS if letter in row["methods"]]
         of_paper = sum(row["kind"] != "ours" for row in with_it)
+        assert (int(paper), int(ours)) == (of_paper, len(with_it) - of_paper)
+
+
+def test_grounds_are_those_of_the_rows_that_hold(told):
+    for ground, _, paper, ours in cells(told["grounds"]):
+        with_it = [one for one in claims.book().values() if ground in one.ground]
+        assert all(one.verdict.startswith("holds") for one in with_it)
+        of_paper = sum(not one.id.startswith("new:") for one in with_it)
         assert (int(paper), int(ours)) == (of_paper, len(with_it) - of_paper)
 
 

@@ -25,6 +25,7 @@ def ids(**wanted):
     """The anchors of the claims that a choice of the filters should show."""
     facets = {
         "verdict": lambda c: [c.verdict],
+        "ground": lambda c: list(c.ground),
         "kind": lambda c: [pages.KINDS[c.id.partition(":")[0]]],
         "method": lambda c: list(c.methods),
         "section": lambda c: [pages.section(c)],
@@ -82,6 +83,7 @@ def test_all_rows_are_shown_at_first(visit):
         {"verdict": "fails as printed"},
         {"kind": "named statement"},
         {"method": "R"},
+        {"ground": "measured", "kind": "ours"},
         {"section": "B.3"},
         {"section": "ours", "chapter": "9"},
         {"kind": "equation", "verdict": "holds with a correction", "section": "B.1"},
@@ -158,10 +160,10 @@ def test_by_keyboard_alone(visit):
     page = visit()
     names = []
     page.locator("#ledger-filters [name=verdict]").focus()
-    for _ in range(7):
+    for _ in range(8):
         names.append(page.evaluate("document.activeElement.name || document.activeElement.type"))
         page.keyboard.press("Tab")
-    assert names == ["verdict", "kind", "method", "section", "chapter", "words", "reset"]
+    assert names == ["verdict", "ground", "kind", "method", "section", "chapter", "words", "reset"]
     page.locator("#ledger-filters [name=verdict]").focus()
     page.keyboard.type("fails")
     assert shown(page) == ids(verdict="fails as printed")
@@ -172,7 +174,8 @@ def test_by_keyboard_alone(visit):
     labels = page.locator("#ledger-filters :is(select, input)").evaluate_all(
         "all => all.map(one => one.labels[0].firstChild.textContent.trim())"
     )
-    assert labels == ["verdict", "kind", "decided by", "in the paper", "in this book", "words"]
+    told = ["verdict", "on what ground", "kind", "decided by", "in the paper", "in this book"]
+    assert labels == [*told, "words"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

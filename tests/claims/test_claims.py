@@ -18,6 +18,7 @@ from jepabook.claims.ledger import (
     CORRECTED,
     DEFINITION,
     FAILS,
+    GROUNDS,
     HOLDS,
     INCONCLUSIVE,
     NOT_REPRODUCED,
@@ -28,7 +29,7 @@ from jepabook.claims.ledger import (
     surviving_mutants,
 )
 from jepabook.claims.paper import b1_balance, b1_flows
-from tools.notebooks import ROOT
+from tools.notebooks import ROOT, read
 
 BOOK = claims.book()
 # all that the paper numbers: its equations, statements and figures
@@ -42,6 +43,7 @@ ITEMS = {
 }
 OURS = {id for id in BOOK if id.startswith("new:")}
 PROSE = {id for id in BOOK if id.startswith("text:")}  # sentences without a number
+PROVED_LATER = {"new:closed-form": "08-solving-the-dynamics"}  # than in the row's own chapter
 QUICK = "eq:46"  # a claim with an erratum, decided in milliseconds
 
 
@@ -92,6 +94,63 @@ def test_what_is_new_is_told_under_new_here():
     assert not ours - set(told), f"link each once in book/new.md: {ours - set(told)}"
     assert not set(told) - ours, f"no such claims: {set(told) - ours}"
     assert len(told) == len(ours), "book/new.md links a claim twice"
+
+
+@pytest.mark.parametrize("id", BOOK)
+def test_a_ground_is_told_exactly_where_something_holds(id):
+    row = BOOK[id]
+    assert bool(row.ground) == (row.verdict in (HOLDS, CORRECTED))
+    assert set(row.ground) <= set(GROUNDS)
+
+
+@pytest.mark.parametrize("id", BOOK)
+def test_a_ground_is_what_the_row_says_of_itself_and_no_more_than_its_check_and_chapter_give(id):
+    row = BOOK[id]
+    says = row.says.lower()
+    if row.ground and not row.erratum:
+        assert "proved" in row.ground or "proved in chapter" not in says
+        assert "measured" in row.ground or "measured" not in says
+    if "proved" in row.ground and "S" not in row.methods:
+        name = PROVED_LATER.get(id, row.chapter.partition("#")[0])
+        cells = read(ROOT / "notebooks" / f"{name}.ipynb").cells
+        assert any("{admonition} Proof" in cell.source for cell in cells), "no proof there"
+    if "checked" in row.ground:
+        assert row.methods != "S", "what only algebra decides is proved"
+
+
+def test_new_here_tells_the_grounds_of_the_ledger():
+    """A link is followed by its ground in brackets; links that share one stand together."""
+    words = {"proved": "proved", "one line": "proved", "measured": "measured"}
+    words |= dict.fromkeys(("50 digits", "enclosed", "computed", "derived"), "checked")
+    text = (ROOT / "book" / "new.md").read_text(encoding="utf-8")
+    by_anchor = {pages.anchor(id): BOOK[id].ground for id in OURS}
+    for link in re.finditer(r"ledger\.ipynb#(new-[\w-]+)\)", text):
+        told = re.compile(r"\((?!\.\./)([^()]*)\)").search(text, link.end())[1]
+        found = {ground for word, ground in words.items() if word in told}
+        if "proved" in found:
+            found -= {"checked"}  # what is proved is checked, too
+        assert found == set(by_anchor[link[1]]), f"{link[1]}: new.md says {told!r}"
+
+
+@pytest.mark.parametrize(
+    "ground", ["", "sure", ("proved", "sure"), (), ["proved"], ("proved",) * 2]
+)
+def test_an_unknown_ground_is_refused(ground):
+    with pytest.raises(ValueError, match="ground must be of proved, checked, measured, got"):
+        claim_of(lambda: 1, ground=ground)
+
+
+@pytest.mark.parametrize(
+    ("methods", "ground"),
+    [("S", "proved"), ("SE", "proved"), ("N", "checked"), ("NR", "checked"), ("E", "measured")],
+)
+def test_by_default_the_methods_give_the_ground(methods, ground):
+    assert claim_of(lambda: 1, methods=methods).ground == (ground,)
+    assert claim_of(lambda: 1, methods=methods, ground=("measured", "proved")).ground == (
+        "proved",
+        "measured",
+    )
+    assert claim_of(lambda: 1, methods=methods, definition=True).ground == ()
 
 
 @pytest.mark.parametrize("id", BOOK)
@@ -163,6 +222,19 @@ def test_output_of_the_ledger_holds_the_rows_for_machines():
     assert repr(shown) == "2 rows" and bundle["text/markdown"] == pages.table(results)
     assert bundle[pages.JSON] == [pages.record(*result) for result in results]
     assert json.loads(json.dumps(bundle)) == bundle
+    rows = bundle["text/markdown"].splitlines()[2:]
+    assert ["#erratum-eq-46): proved |" in rows[0], "| definition |" in rows[1]] == [True, True]
+
+
+def test_the_summary_counts_grounds_apart_from_verdicts():
+    results = [(one, one.verdict) for one in BOOK.values()]
+    lines = dict(re.findall(r"^\| (.+?) \| (\d+ \| \d+) \|$", pages.summary(results), re.MULTILINE))
+    assert lines["*all*"] == f"{len(BOOK) - len(OURS)} | {len(OURS)}"
+    for ground in GROUNDS:
+        with_it = {id for id, one in BOOK.items() if ground in one.ground}
+        told = f"{len(with_it - OURS)} | {len(with_it & OURS)}"
+        assert lines[f"of those that hold: {ground}"] == told
+    assert all(f"**{ground}**" in pages.methods() for ground in GROUNDS)
 
 
 def test_errata_with_the_same_correction_stand_together():
@@ -175,6 +247,8 @@ def test_text_output_is_one_line_a_claim(capsys):
     assert __main__.main([QUICK, "eq:1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [QUICK, "eq:1"]
+    assert lines[0].endswith("holds with a correction (proved)")
+    assert lines[1].endswith("definition")
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 
 from jepabook import claims
 from jepabook.claims import __main__, pages
-from jepabook.claims.ledger import METHODS, VERDICTS
+from jepabook.claims.ledger import GROUNDS, METHODS, VERDICTS
 from tools import book
 from tools.notebooks import ROOT
 
@@ -21,11 +21,12 @@ MADE = {
 ROWS = [pages.record(claim, claim.verdict) for claim in claims.book().values()]
 
 
-def test_the_schema_is_one_and_knows_the_version_the_verdicts_and_the_methods():
+def test_the_schema_is_one_and_knows_the_version_the_verdicts_the_methods_and_the_grounds():
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["properties"]["version"]["const"] == book.LEDGER_VERSION
     assert SCHEMA["$defs"]["verdict"]["enum"] == list(VERDICTS)
     assert ROW["properties"]["methods"]["items"]["enum"] == list(METHODS)
+    assert ROW["properties"]["ground"]["items"]["enum"] == list(GROUNDS)
 
 
 def test_every_field_of_a_row_is_described_and_what_all_rows_have_is_required():
@@ -67,6 +68,9 @@ def to(name, value):
         to("methods", "S"),
         to("methods", ["S", "S"]),
         to("methods", ["X"]),
+        to("ground", []),
+        to("ground", ["sure"]),
+        to("ground", "proved"),
         to("id", "eq 46"),
         to("says", ""),
         to("mutants", -1),

@@ -85,6 +85,7 @@ def decoder_check(statement):
     r"$\omega^{(k-1)L+M-1}\Sigma^{yx}-\omega^{2L+2M-1}\Sigma^{xx}$; the final size is "
     r"$\rho^{L/M}$ (JEPA), $\rho^{L/(L+M)}$ (MAE). (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#deeper-decoder",
+    ground="proved",
     check=decoder_check,
     mutants=[
         lambda k, L, M: ((k - 1) * L, 2 * L + 1, decoder_powers(k, L, M)[2]),
@@ -157,6 +158,7 @@ def effective_depth_check(statement):
     r"the depth $1+\frac{L-1}M$, MAE's is (8) at the depth $L+M-1$: deep decoders take JEPA to "
     r"its one-layer form, which is also MAE's deep limit. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#deeper-decoder",
+    ground="proved",
     check=effective_depth_check,
     mutants=[
         lambda k, L, M: L,
@@ -211,6 +213,7 @@ def _settled(objective, weights, sigma_xx, sigma_yx, time):
     r"otherwise. The $\rho^L$ of (9) is a property of the balanced start. (Proved in chapter "
     r"13.)",
     chapter=f"{CHAPTER}#imbalance",
+    ground="proved",
     check=imbalance_check,
     mutants=[
         lambda rho, v0, scales: rho ** len(scales),
@@ -304,6 +307,7 @@ def _log(matrix):
     r"$B=\Sigma^{yx}(\Sigma^{xx})^{-1}$, and JEPA's $V$ has the generalised eigenvalues of "
     r"$(\Sigma^{yx},\Sigma^{xx})$. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#commuting",
+    ground="proved",
     check=gram_check,
     mutants=[
         lambda k, B, G, L: _gram_mutant(k, B, G, L, left=B @ (G if k == 3 else _one(B)) @ B.T),
@@ -381,6 +385,7 @@ def _pair(seed):
     r"(MAE), with equality if and only if $u$ is an eigenvector of $\bar W^\top\bar W$; so it is "
     r"where the covariances commute. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#commuting",
+    ground="proved",
     check=bound_check,
     mutants=[
         lambda k, L: size_power(5 - k, L),
@@ -419,6 +424,7 @@ def first_growth_check(statement):
     r"$\frac d{dt}\bar W^\top\bar W$ starts in proportion to $\Sigma^{yx}-c\,\Sigma^{xx}$ (JEPA), "
     r"$\Sigma^{yx}-c^{L+1}\Sigma^{xx}$ (MAE). (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#commuting",
+    ground="proved",
     check=first_growth_check,
     mutants=[
         lambda k, L, c: c,
@@ -514,6 +520,7 @@ def kept_features(right, d):
     r"$\sigma_j^2(\rho_j-\rho_i)\rho_i^{2L-1}$: a feature of larger $\rho$ invades the place of "
     r"one of smaller $\rho$. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#alignment",
+    ground="proved",
     check=invasion_check(np.array([1.0, 0.9, 1.3]), np.array([1.0, 0.8, 0.6]), (1, 2, 4)),
     mutants=[
         lambda lam, rho, i, j, L: invasion_rate(lam, rho, j, i, L),
@@ -567,6 +574,7 @@ def sign_check(statement):
     r"w^q-\sigma^2w^3$ ($L$ absorbed). A feature is learned if and only if $D_i\lambda_i>0$, and "
     r"ends at the size of $\lvert\rho_i\rvert$. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#mixed-sign",
+    ground="proved",
     check=sign_check,
     mutants=[
         lambda k, D, lam, s2, w, L: _moved(signed(k, D, lam, s2, w, L), D * s2 * w**3 - s2 * w**3),
@@ -644,6 +652,7 @@ def _settles(objective, depth, lam, rho, rate):
     r"$2/\big((L+1)\lambda\rho^{(L-1)/(L+1)}\big)$ for MAE; for full matrices the edge can be "
     r"lower. (Proved in chapter 13.)",
     chapter=f"{CHAPTER}#training",
+    ground="proved",
     check=edge_check,
     mutants=[
         lambda k, L, lam, rho: step_edge(2, L, lam, rho),

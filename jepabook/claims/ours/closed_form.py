@@ -22,6 +22,7 @@ VIOLATIONS = "07-from-matrices-to-one-equation#violations"
     r"ODEs are solved by $s\lambda\rho^m t=\big[z^{-m}\Phi(z,1,-m)\big]_{z(0)}^{z(t)}$, with $\log "
     r"z$ for the resonant term if $m$ is an integer; $m=2L-1$ (JEPA), $\frac{L-1}{L+1}$ (MAE).",
     chapter=CLOSED_FORM,
+    ground="proved",
     check=closed_form_check,
     mutants=[
         lambda k, L, *rest: closed_form(5 - k, L, *rest),

@@ -79,6 +79,7 @@ def boundary_check(statement):
     r"$\lambda'/\lambda=\Lambda(\rho,\rho')=t_1(\rho')/t_1(\rho)$, $t_1$ the critical time at "
     r"$\lambda=1$; above that the second goes first. JEPA and MAE differ between their ratios.",
     chapter=f"{CHAPTER}#boundary",
+    ground="proved",
     check=boundary_check,
     mutants=[
         lambda g, other: g / other,
@@ -122,6 +123,7 @@ def deep_check(statement):
     says=r"At fixed $c=\epsilon^{1/L}<\min(1,\rho)$, as $L\to\infty$: $t^*_{jepa}=\frac{c^{1-2L}}"
     r"{2(\lambda-c\sigma^2)}(1+O(\frac1L))$ and $t^*_{mae}=\frac{c^{1-L}}\lambda(1+O(\frac1L))$.",
     chapter=f"{CHAPTER}#deep-limit",
+    ground="proved",
     check=deep_check,
     mutants=[
         lambda o, L, lam, sigma2, c: deep_time(o, L, lam, 0, c),
@@ -238,6 +240,7 @@ def inversion_range_check(statement):
     says=r"In our Figure 2 (c), with $\rho$ from 1 to 0.5 and $\epsilon=10^{-3}$, JEPA's order is "
     r"inverted in full only while $\lambda_{\max}/\lambda_{\min}$ stays below about 1.25.",
     chapter="02-what-is-learned#learning-order",
+    ground="checked",
     check=inversion_range_check,
     mutants=[lambda ratio: True, lambda ratio: ratio < 1.22, lambda ratio: ratio < 1.3],
 )

@@ -82,6 +82,7 @@ def expansion(f, count):
     r"it at all smaller $\epsilon$.",
     methods="NR",
     chapter=LIMIT,
+    ground="proved",
     check=vanishing_start_check,
     mutants=[
         lambda a, b: a.lam / b.lam,

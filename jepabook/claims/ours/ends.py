@@ -23,6 +23,7 @@ CHAPTER = "14-where-jepa-ends"
     "left-invariant $S$ on which $B$ is invertible has such a rest. (Proved in chapter "
     "14.)",
     chapter=f"{CHAPTER}#places",
+    ground="proved",
     check=checks.every_rest_check,
     mutants=[
         lambda B, V, W, P, H, L: [(V @ W, B)],
@@ -57,6 +58,7 @@ def every_rest(B, V, W, P, H, L):
     r"of $\rho_i$ ($i\in S$, $j\notin S$), $-\sigma_j^2\rho_j^{2L}$ ($i\notin S$, $j\in "
     "S$), $0$ (neither). (Proved in chapter 14.)",
     chapter=f"{CHAPTER}#invaders",
+    ground="proved",
     check=checks.rest_rates_check,
     mutants=[
         lambda lam, rho, kept, L: rest_rates(lam, rho, kept, L + 1),
@@ -89,6 +91,7 @@ def _top(values, kept):
     r"largest $\lvert\rho\rvert$. Almost no balanced start ends at any other rest. "
     "(Proved in chapter 14.)",
     chapter=f"{CHAPTER}#invaders",
+    ground="proved",
     check=checks.top_rests_check,
     mutants=[
         lambda lam, rho, kept: _top(lam, kept),
@@ -114,6 +117,7 @@ def _inverted(rho, kept):
     "odd as the number of pairs of a kept and a missing feature of which the missing one "
     r"has the larger $\rho$. (Proved in chapter 14.)",
     chapter=f"{CHAPTER}#not-commuting",
+    ground="proved",
     check=checks.growing_directions_check,
     mutants=[
         lambda rho, kept: int((rho[kept][:, None] > rho[~kept]).sum()),
@@ -131,8 +135,9 @@ def growing_directions(rho, kept):
     says="Where covariances do not commute, a feature can be locked out by others of smaller "
     r"$\rho$: for the pair of chapter 14 ($d=4$, $L=1$, $\rho=0.5,1.75,1.785,1.875$) "
     "nothing grows to first order at the rest that misses 1.785 and holds 0.5, and balanced "
-    r"starts near it with $\det V<0$ return.",
+    r"starts near it with $\det V<0$ return; with $\det V>0$ it comes.",
     chapter=f"{CHAPTER}#not-commuting",
+    ground="checked",
     check=checks.locked_check,
     mutants=[
         lambda: (0.5, 1.75, 1.785),
@@ -151,6 +156,7 @@ def kept_where_locked():
     r"starts with $\det V>0$ still moves when it is stopped, its residual rising and "
     "falling. MAE settles.",
     chapter=f"{CHAPTER}#not-commuting",
+    ground="checked",
     check=checks.circling_check,
     mutants=[lambda objective: True, lambda objective: False, lambda objective: objective is JEPA],
 )
@@ -176,6 +182,7 @@ def _collapse(k, lam, L, grows=1.0, ratios=None, turn=1):
     r"$\frac{(k_i^{2L+1}+k_j^{2L+1})(\lambda_j-\lambda_i)}{k_i^2-k_j^2}$ ($i<j$). (Proved in "
     "chapter 14.)",
     chapter=f"{CHAPTER}#how-many",
+    ground="proved",
     check=checks.collapse_check,
     mutants=[
         lambda *known: _collapse(*known, grows=-1.0),
@@ -196,6 +203,7 @@ def rates_of_collapse(k, lam, L):
     r"all but the one of smallest $\rho$ if $\det V(0)<0$ and $d\ge2$ (proved in chapter 14). From "
     "random orthogonal layers 15 of 15 runs, $d=2,3$, came to rest, and so (measured).",
     chapter=f"{CHAPTER}#how-many",
+    ground=("proved", "measured"),
     check=checks.ends_check,
     mutants=[
         lambda sign, d: d,
@@ -214,6 +222,7 @@ def features_at_the_end(sign, d):
     r"layer of its encoder is larger than its decoder, $w_a(0)>\lvert v(0)\rvert$: only balance "
     "protects the orientation.",
     chapter=f"{CHAPTER}#stochastic-ends",
+    ground="proved",
     check=checks.turning_check,
     mutants=[
         lambda v, w: True,
@@ -251,6 +260,7 @@ def pair_velocity(v, lam, sigma2, L, size):
     r"$\sqrt\pi\,\frac{\Gamma(L-1/2)}{\Gamma(L)}\frac{h^{1-2L}}{\lambda}$ to leading "
     r"order as $h\to0$, in the time of gradient flow.",
     chapter=f"{CHAPTER}#how-many",
+    ground="proved",
     check=checks.delay_check,
     mutants=[
         lambda lam, h, L: 2 * pair_delay(lam, h, L),
@@ -268,18 +278,23 @@ def pair_delay(lam, h, L):
     says=r"In steps of 0.2 from random orthogonal layers ($d=4$) 6 of 19 networks of one layer "
     r"with $\det V(0)<0$ turn over and learn all features; of 13 with two layers none does. From "
     r"Gaussian layers, with minibatches, the sign of $\det V(0)$ tells little: 11 of 19 and 12 of "
-    r"21 change it ($L=1$). (Measured in chapter 14.)",
+    r"21 change it ($L=1$), and of the 11 seven hold all features. (Measured in chapter 14.)",
     chapter=f"{CHAPTER}#stochastic-ends",
     check=returns.turned_check,
-    mutants=[lambda name: (19, 0, 21, 0), lambda name: (13, 0, 27, 0)],
+    mutants=[
+        lambda name: (19, 0, 21, 0, 0),
+        lambda name: (13, 0, 27, 0, 0),
+        lambda name: (*turned(name)[:4], turned(name)[1]),
+        lambda name: (*turned(name)[:4], 0),
+    ],
 )
 def turned(name):
     return {
-        "orthogonal_population_1": (19, 6, 21, 1),
-        "orthogonal_100_1": (19, 3, 21, 1),
-        "gaussian_100_1": (19, 11, 21, 12),
-        "gaussian_100_2": (13, 6, 27, 10),
-    }.get(name, (13, 0, 27, 0))
+        "orthogonal_population_1": (19, 6, 21, 1, 6),
+        "orthogonal_100_1": (19, 3, 21, 1, 3),
+        "gaussian_100_1": (19, 11, 21, 12, 7),
+        "gaussian_100_2": (13, 6, 27, 10, 0),
+    }.get(name, (13, 0, 27, 0, 0))
 
 
 @claim(
@@ -385,6 +400,7 @@ def _edge(lam, rho, L, rates):
     r"$2/\max_{ij}\sigma_j^2\frac{\rho_i^{2L+1}+\rho_j^{2L+1}}{\rho_i+\rho_j}$, and "
     "leaves above. (Proved in chapter 14.)",
     chapter=f"{CHAPTER}#healing",
+    ground="proved",
     check=checks.healing_check,
     mutants=[
         lambda lam, rho, L: 2 / (lam * rho ** (2 * L - 1)).max(),
@@ -435,6 +451,7 @@ def _read(power, scale, objective, times, sizes, final, L):
     r"(JEPA), $1+\frac1L$ (MAE); one of $w_1$ enters $\lambda$ about $q-1$ times where "
     r"$w_1\ll w_2\ll w_\infty$: $2-\frac1L$ (JEPA), $1-\frac1L$ (MAE, $L>1$).",
     chapter=f"{CHAPTER}#read-off",
+    ground="checked",
     check=checks.read_off_check,
     mutants=[
         lambda *known: _read(2, lambda L: 1, *known),

@@ -118,6 +118,7 @@ def rates_check(statement):
     r"$T^{-1/2}$, an image's $\hat\rho$ ahead of its $\hat\lambda$, image 2 ahead of image 1. "
     r"(Theory; at $T=8000$ measured within 20 %.)",
     chapter=f"{CHAPTER}#averages",
+    ground=("checked", "measured"),
     check=rates_check,
     mutants=[
         lambda: ((7.37, 1.65), (14.4, 6.65)),
@@ -163,6 +164,7 @@ def diagonal_check(statement):
     r"their mean square is a constant over $T$, a sum of geometric series. (Derived in chapter "
     r"11; measured within 12 %.)",
     chapter=f"{CHAPTER}#figure-6",
+    ground=("checked", "measured"),
     check=diagonal_check,
     mutants=[
         lambda r, v, k: v,
@@ -223,6 +225,7 @@ def deviation(objective, image, depth, epsilon, frames, shuffled):
     r"small learning rate; at $L=3$ measured within 20 %; on shuffled pairs, where JEPA's "
     r"image 1 scatters a fifth more, within 35 %.)",
     chapter=f"{CHAPTER}#on-the-stream",
+    ground=("checked", "measured"),
     check=learning_time_check,
     mutants=[
         lambda o, a, L, eps, nu, shuffled: deviation(o, a, L, eps, nu, True),
@@ -268,6 +271,7 @@ def order_check(statement):
     r"those of `new:flicker-learning-time`: between 0.69 and 0.98 at our five settings. "
     r"(Measured over 128 seeds, within two standard errors; all settings see the same streams.)",
     chapter=f"{CHAPTER}#on-the-stream",
+    ground=("checked", "measured"),
     check=order_check,
     mutants=[
         lambda gap, spread: 1.0,
@@ -325,6 +329,7 @@ def _threshold(objective, depth, lam, variance, s, c, near):
     r"$\gamma'>\frac\lambda{\varsigma'^2}$ (MAE), after it if the inequality is reversed. "
     r"(Proved in chapter 11.)",
     chapter=f"{CHAPTER}#slow-noise",
+    ground="proved",
     check=slow_noise_check,
     mutants=[
         lambda o, lam, variance, s, c: slow_noise(MAE, lam, variance, s, c),

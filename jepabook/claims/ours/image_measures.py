@@ -94,6 +94,7 @@ def cca_check(statement):
     r"that are not cut are 1, whatever sizes training gives to features. (Proved in chapter "
     r"12.)",
     chapter=f"{CHAPTER}#blind",
+    ground="proved",
     check=cca_check,
     mutants=[
         lambda weights, rows, projector: 1.0,
@@ -125,6 +126,7 @@ def cka_check(statement):
     r"A^\top\rVert_F$: it sees how large training has made the features of the subspace. "
     r"(Proved in chapter 12.)",
     chapter=f"{CHAPTER}#sees-sizes",
+    ground="proved",
     check=cka_check,
     mutants=[
         blind,
@@ -175,6 +177,7 @@ def same_check(statement):
     "but for the predictor's last layer, whose width is that of what it predicts, and see the "
     "same images, crops and masks; JEPA has a target encoder besides.",
     chapter=f"{CHAPTER}#parity",
+    ground="checked",
     check=same_check,
     mutants=[
         lambda part: True,

@@ -132,6 +132,7 @@ def _dies(stopped):
     r"views do not determine each other ($N$ positive definite) the loss is 0 for $\bar W=0$ only: "
     r"the encoder collapses.",
     chapter=f"{CHAPTER}#collapse",
+    ground="proved",
     check=unstopped_check,
     mutants=[
         lambda loss: -2 * loss,

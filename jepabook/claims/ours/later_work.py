@@ -110,6 +110,7 @@ def kept_check(statement):
     r"embedding with codes of identity covariance those of the largest $\rho$. (Derived in chapter "
     r"17; the last two are in our terms what Van Assel et al. have in closed form.)",
     chapter=f"{CHAPTER}#one-table",
+    ground="checked",
     check=kept_check,
     mutants=[
         lambda lam, rho: (lam / rho, lam, rho),
@@ -173,6 +174,7 @@ def needed_check(statement):
     r"falls below the signal's. The second is less exactly if $\nu>\lambda$. (Propositions 4.3, "
     r"4.4 and Corollary 4.5 of Van Assel et al., for one signal, in our terms.)",
     chapter=f"{CHAPTER}#one-table",
+    ground="checked",
     check=needed_check,
     mutants=[
         lambda lam, theta, gamma, more: needed(lam, theta, gamma, more)[::-1],
@@ -237,6 +239,7 @@ def barlow_check(statement):
     r"\rVert^2$, without its normalisation, learns features in the order of $\lambda$, at any "
     r"depth, and ends at $\lambda^{-1/2}$.",
     chapter=f"{CHAPTER}#one-table",
+    ground="checked",
     check=barlow_check,
     mutants=[
         lambda lam, L: (lam**-0.5, 1 / lam),
@@ -286,6 +289,7 @@ def whitened_check(statement):
     r"order features by the $\rho$ of before: reconstruction of rank $k$, MAE in time, Barlow "
     r"Twins, deep JEPA and joint embedding agree.",
     chapter=f"{CHAPTER}#whitened",
+    ground="checked",
     check=whitened_check,
     mutants=[
         lambda lam, rho: lam,
@@ -461,6 +465,7 @@ def slices_check(statement):
     r"$d$ features are kept each ends with the variance $1-\frac2\beta(1-\rho_i)+\frac2\beta"
     r"\frac{\sum_j(1-\rho_j)}{d+2}$: in the order of $\rho$, and above 1 for the cleanest.",
     chapter=f"{CHAPTER}#penalties",
+    ground="proved",
     check=slices_check,
     mutants=[
         lambda rho, b: 1 - 2 / b * (1 - rho),
@@ -550,6 +555,7 @@ def hinge_check(statement):
     r"*variance*, noise included. At the end its variance in the code is "
     r"$\min(1,\frac\beta{2(1-\rho)})^2$, in the order of $\rho$.",
     chapter=f"{CHAPTER}#penalties",
+    ground="checked",
     check=hinge_check,
     mutants=[
         lambda lam, rho, b: (b * lam / rho, hinge_end(lam, rho, b)[1]),
@@ -601,6 +607,7 @@ def _power(matrix, exponent):
     r"the covariances: a teacher twice as large makes the student $2^{L/(L+1)}$ times as large. "
     r"(Derived in chapter 17.)",
     chapter=f"{CHAPTER}#frozen",
+    ground="proved",
     check=student_check,
     mutants=[
         lambda B, teacher, L: _power(B.T @ teacher.T @ teacher @ B, L),
@@ -674,6 +681,7 @@ def _range_of(gram):
     r"disturbance grows. For one feature it is $\kappa=\lambda\omega-\sigma^2\omega^2$: "
     r"chapter 16's, with the critical decay $\lambda\rho/4$.",
     chapter=f"{CHAPTER}#stop-gradient",
+    ground=("proved", "measured"),
     check=equilibria_check,
     mutants=[
         lambda xx, yx, S, k, P: (xx @ S @ S @ xx, yx.T @ S @ yx),
@@ -877,6 +885,7 @@ def optimal_check(statement):
     r"turns instead: with room for two of four features, three random starts ended with those of "
     r"the largest $\rho$. (The first proved in chapter 17, the second measured.)",
     chapter=f"{CHAPTER}#fast",
+    ground=("proved", "measured"),
     check=optimal_check,
     mutants=[
         lambda W: 0 * W @ W.T,

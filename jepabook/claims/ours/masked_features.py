@@ -84,6 +84,7 @@ def features_check(statement):
     r"$f(1-f)\max_i\lvert\Sigma^{\zeta\zeta}_{ii}-\bar\mu\rvert$ in operator norm. (Proved in "
     r"chapter 10.)",
     chapter=f"{CHAPTER}#masked-features",
+    ground="proved",
     check=features_check,
     mutants=[
         lambda mu, level, f, dev: (f * (1 - f) * mu, *masked_theorem(mu, level, f, dev)[1:]),
@@ -130,6 +131,7 @@ def commuting_check(statement):
     says=r"$\Sigma^{xx}$ and $\Sigma^{yx}$ of random masks commute if and only if any two "
     "correlated pixels have the same variance. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#masked-features",
+    ground="proved",
     check=commuting_check,
     mutants=[
         lambda C: bool(np.ptp(np.diag(C)) < 1e-12),
@@ -208,6 +210,7 @@ def spread_check(statement):
     r"to $1+2\sqrt\alpha$, mean $1-\alpha$, standard deviation $\sqrt\alpha$; for "
     r"$\alpha>\frac14$ some are negative. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#gaussian-dictionary",
+    ground="proved",
     check=spread_check,
     mutants=[
         lambda g: _law(g, low=1 - 4 * g**0.5, high=1 + 4 * g**0.5),
@@ -291,6 +294,7 @@ def fluctuation_check(statement):
     r"(133) needs $\sum P_k^2/(\sum P_k)^2\to0$; powers that fall like $k^{-2}$ violate it. "
     r"(Proved in chapter 10.)",
     chapter=f"{CHAPTER}#mask-data",
+    ground="proved",
     check=fluctuation_check,
     mutants=[
         lambda p, orthogonal: pixel_fluctuation(p, not orthogonal),
@@ -353,6 +357,7 @@ def no_crossing_check(statement):
     r"\frac{1-f}f$ the feature of larger variance $\mu_i$ is the larger one at every time, for "
     r"JEPA and MAE, any depth and any $f$. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#mask-order",
+    ground="proved",
     check=no_crossing_check,
     mutants=[
         lambda w, q, f: True,
@@ -402,6 +407,7 @@ def half_time_check(statement):
     r"$2\int_a^{1/2}\frac{d\upsilon}{\upsilon^q-\upsilon^3}=\frac a{a^q-a^3}$, and no larger "
     r"share will do for all $f$. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#mask-order",
+    ground="proved",
     check=half_time_check,
     mutants=[
         lambda objective, depth: 0.25,
@@ -468,6 +474,7 @@ def flip_check(statement):
     r"only if $f<f_\times=\big(1-b\,\frac{\bar\mu_1-\bar\mu_2}{\Delta_1-\Delta_2}\big)/(1+b)$. "
     r"There the order does depend on the masking ratio. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#mask-order",
+    ground="proved",
     check=flip_check,
     mutants=[
         lambda g, a, b: 1 - g * (a[1] - b[1]) / (a[0] - b[0]),
@@ -528,6 +535,7 @@ def share_check(statement):
     r"reaches a size soonest lies between the $f^*$ of that size and of the start. (Proved in "
     r"chapter 10.)",
     chapter=f"{CHAPTER}#best-share",
+    ground="proved",
     check=share_check,
     mutants=[
         lambda g, excess, level: 0.5,
@@ -574,6 +582,7 @@ def empty_check(statement):
     r"$\alpha$ of coefficients active, of equal powers and orthogonal $B$ they make up "
     r"$f+(1-f)\alpha$ of what a linear map from $x$ explains of $y$. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#constraints",
+    ground="proved",
     check=empty_check,
     mutants=[
         lambda f, gamma: (-1, 0.0),
@@ -593,6 +602,7 @@ def empty_directions(f, gamma):
     r"\lvert\rho_i\rvert^{2L-2}$: it invades if it has the sign of $\rho_i$ and a larger "
     r"$\lvert\rho\rvert$. (Proved in chapter 10.)",
     chapter=f"{CHAPTER}#constraints",
+    ground="proved",
     check=invasion_check(
         np.array([0.9, 0.7, -0.8, -0.6]), np.array([0.9, 0.5, -0.7, -0.4]), (1, 2, 3)
     ),

@@ -74,6 +74,7 @@ def excess_check(statement):
     r"$\det V\bar W<0$ stays at least $\frac12\min_i\lambda_i\rho_i$ above its minimal "
     "loss. (Proved in chapter 7.)",
     chapter="07-from-matrices-to-one-equation#orientation",
+    ground="proved",
     check=excess_check,
     mutants=[
         lambda lam, rho: 0.5 * (lam * rho).max(),

@@ -189,6 +189,7 @@ def convergence_check(statement):
     r"$w_\xi=w=\epsilon<\rho^L$ both grow, $w_\xi\le w$, and $t^*$ falls as $\tau$ grows, to "
     r"JEPA's; from a target that starts ahead it can lie below. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#every-rate",
+    ground="proved",
     check=convergence_check,
     mutants=[
         lambda L, rho: rho ** (L / (L + 1)),
@@ -228,6 +229,7 @@ def fast_check(statement):
     r"$t^*=t^*_{jepa}+\frac{L^2}\tau\big(\mathrm{logit}\,p^{1/L}-\mathrm{logit}\frac "
     r"c\rho\big)+O(\tau^{-2})$ with $c=\epsilon^{1/L}$. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#fast-target",
+    ground="proved",
     check=fast_check,
     mutants=[
         lambda L, lam, rho, c, tau, p: fast_delay(L, lam, rho, c, tau, p) / L if L > 1 else 0.0,
@@ -433,6 +435,7 @@ def slow_order_check(statement):
     r"$(\rho\epsilon)^{L/(L+1)}$; but at every fixed $\tau\theta>0$ those of larger $\rho$ are "
     r"larger, and they reach any size above the plateaus first. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#slow-target",
+    ground="proved",
     check=slow_order_check,
     mutants=[
         lambda lam, rho: -rho,
@@ -466,6 +469,7 @@ def small_scale_check(statement):
     r"$\frac{L}{(2L-1)\lambda}\,\epsilon^{-(2L-1)/L}$ and the order that of $\lambda$, whatever "
     r"$\tau$. (Proved in chapter 15.)",
     chapter=f"{CHAPTER}#flip",
+    ground="proved",
     check=small_scale_check,
     mutants=[
         lambda L, lam, rho, c: small_scale_time(L, lam * rho, rho, c),

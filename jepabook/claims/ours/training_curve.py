@@ -193,6 +193,7 @@ def _with_size(t, rho, L, start, decay):
     r"feature of JEPA rises exactly while it grows and falls exactly while it shrinks, with weight "
     r"decay, too; the loss over the target's variance does the opposite.",
     chapter=f"{CHAPTER}#one-feature",
+    ground="proved",
     check=along_check,
     mutants=[
         lambda L: 1 - 1 / (2 * L + 1) ** 2,
@@ -265,6 +266,7 @@ def rate_check(statement):
     r"T}\rangle$. So MAE's loss, and that behind a frozen teacher, never rises; where JEPA's "
     r"rises, the target moves.",
     chapter=f"{CHAPTER}#two-parts",
+    ground="proved",
     check=rate_check,
     mutants=[
         lambda squares, pull: -squares,
@@ -306,6 +308,7 @@ def steps_check(statement):
     r"$+\frac12(\sigma_y^2-\lambda\rho)\rho^{2L}$ in JEPA and by $-\frac12\lambda\rho$ in MAE: a "
     r"staircase up, a staircase down.",
     chapter=f"{CHAPTER}#many-features",
+    ground="checked",
     check=steps_check,
     mutants=[
         lambda k, L, lam, rho, y: step_height(MAE if k is JEPA else JEPA, L, lam, rho, y),
@@ -358,6 +361,7 @@ def slow_check(statement):
     r"$\epsilon$, to $\frac12(\sigma_y^2-\lambda\rho)\epsilon^2$; then it rises with the target, "
     r"as $\frac12(\sigma_y^2-\lambda\rho)w_\xi^2$ in the limit $\tau\to0$ at fixed $\tau\theta$.",
     chapter=f"{CHAPTER}#slow-target-curve",
+    ground="checked",
     check=slow_check,
     mutants=[
         lambda lam, rho, y, w: slow_loss(lam, rho, 1.02 * y, w),

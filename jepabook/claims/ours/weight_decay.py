@@ -55,6 +55,7 @@ def critical_check(statement):
     r"$\kappa<\kappa_c=\lambda\rho^m\frac{m^m}{(m+1)^{m+1}}$, $m=2L-1$ (JEPA), $\frac{L-1}{L+1}$ "
     r"(MAE).",
     chapter=f"{CHAPTER}#critical-decay",
+    ground="proved",
     check=critical_check,
     mutants=[
         lambda k, L, lam, rho: critical_decay(5 - k, L, lam, rho),
@@ -112,6 +113,7 @@ def jump_check(statement):
     r"$\big(1-\frac1{2L}\big)^L\in[\frac12,e^{-1/2})$ of its size, for MAE from "
     r"$\big(\frac{L-1}{2L}\big)^{L/(L+1)}\in[0,\frac12)$.",
     chapter=f"{CHAPTER}#critical-decay",
+    ground="checked",
     check=jump_check,
     mutants=[
         lambda k, L: 0.5,
@@ -165,6 +167,7 @@ def start_check(statement):
     r"(MAE), at any depth; from there on, if $\kappa\le\kappa_c$ (MAE at $L=1$: from any start, if "
     r"$\kappa<\lambda$). (Proved in chapter 16.)",
     chapter=f"{CHAPTER}#small-start",
+    ground="proved",
     check=start_check,
     mutants=[
         lambda o, L, lam, s2, c: largest_decay(o, L, lam, s2 * c, c),
@@ -225,6 +228,7 @@ def target_check(statement):
     r"and kills exactly the features that it keeps and kills in JEPA, and the sizes at the end "
     r"are JEPA's. (Proved in chapter 16.)",
     chapter=f"{CHAPTER}#decay-and-target",
+    ground="proved",
     check=target_check,
     mutants=[
         lambda limit, tau: limit * tau / (1 + tau),

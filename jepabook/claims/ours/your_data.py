@@ -52,6 +52,7 @@ def loss_check(statement):
     r"(\Sigma^{xx})^{-1}\Sigma^{xy}$, lies in $[0,1]$ and is 0 if and only if that predictor is "
     r"diagonal. (Proved in chapter 6.)",
     chapter=f"{CHAPTER}#estimate",
+    ground="proved",
     check=loss_check,
     mutants=[
         lambda c, a: 1 - (np.diag(c) ** 2).sum() / (c**2).sum(),
@@ -95,6 +96,7 @@ def jitter_check(statement):
     r"only for $s^2<\frac1d\big(\frac\lambda c-\sigma^2\big)$ (JEPA), "
     r"$s^2<\frac1d\big(\frac\lambda{c^{L+1}}-\sigma^2\big)$ (MAE).",
     chapter=f"{CHAPTER}#jitter",
+    ground="checked",
     check=jitter_check,
     mutants=[
         lambda o, L, lam, s2, c, d: jitter_limit(o, L, lam, s2, c, 1),
@@ -135,6 +137,7 @@ def equal_check(statement):
     says=r"Features of equal $\sigma^2$ (as after whitening $x$) are at all times ordered in size "
     r"by $\lambda$, under both objectives, at any depth. (Proved in chapter 6.)",
     chapter=f"{CHAPTER}#jitter",
+    ground="proved",
     check=equal_check,
     mutants=[lambda lam, variance: -lam, lambda lam, variance: abs(lam - variance)],
 )
@@ -171,6 +174,7 @@ def labels_check(statement):
     r"$(\Sigma^{xx})^{-1}(m_1-m_0)$ that separates them has $\rho=\sum_i\eta_i^2\rho_i/"
     r"\sum_i\eta_i^2$. (One line: insert $m_1-m_0$.)",
     chapter=f"{CHAPTER}#labels",
+    ground="proved",
     check=labels_check,
     mutants=[
         lambda share, rho: rho.mean(),
@@ -208,6 +212,7 @@ def scale_check(statement):
     r"divides every critical time by $a^2$. (Times are proportional to $1/\lambda$ at fixed "
     r"$\rho$.)",
     chapter=f"{CHAPTER}#common-scale",
+    ground="proved",
     check=scale_check,
     mutants=[
         lambda o, lam, rho, depth, e, a: scaled_time(o, lam, rho, depth, e, a**0.5),
@@ -293,6 +298,7 @@ def crosstalk_check(statement):
     r"$\frac{w_i}\epsilon$ times that in JEPA ($C$, $A$: $\Sigma^{yx}$, $\Sigma^{xx}$ in the "
     r"basis of features).",
     chapter=f"{CHAPTER}#crosstalk",
+    ground="checked",
     check=crosstalk_check,
     mutants=[
         lambda o, c, a, i, j, w, e: crosstalk(MAE, c, a, i, j, w, e),
@@ -352,6 +358,7 @@ def growth_check(statement):
     r"$\lambda_j\rho_j>\lambda_i\rho_i$ (MAE), and is held if the inequality is reversed. "
     r"(Proved in chapter 6.)",
     chapter=f"{CHAPTER}#crosstalk",
+    ground="proved",
     check=growth_check,
     mutants=[
         lambda o, L, c, a: _without_decoder(*crosstalk_grows(o, L, c, a)),

@@ -54,6 +54,7 @@ def figure_2_check(statement):
     r"orders are opposite, at least where $\lambda$ varies little: see `new:figure-2-range`. "
     r"(Values of $\lambda$, $\rho$, $\epsilon$ ours: the paper gives none.)",
     chapter="02-what-is-learned#figure-2",
+    ground="checked",
     check=figure_2_check,
     mutants=[
         lambda name: {"rho varies, lambda = 1": (-1, -1)}.get(name, figure_2(name)),
@@ -91,6 +92,7 @@ def figure_4_check(statement):
     says=r"$\lambda=1$, $\rho$ varies: from $L=2$ to $5,6,7$ JEPA's features are pulled apart in "
     r"time; MAE's are learned together, within 1 % of the time, at every depth. (Values ours.)",
     chapter="02-what-is-learned#figure-4",
+    ground="checked",
     check=figure_4_check,
     mutants=[lambda: (1, figure_4()[1] / 10), lambda: figure_4()[::-1]],
 )

@@ -39,6 +39,7 @@ def minimum_check(statement):
     where="Section 2",
     says=r"MAE's loss is least where $V\bar W=\Sigma^{yx}(\Sigma^{xx})^{-1}$.",
     chapter="01-two-ways-to-predict#linear-losses",
+    ground="checked",
     check=minimum_check,
     mutants=[
         lambda xx, yx: np.linalg.solve(xx, yx),
@@ -158,6 +159,7 @@ def one_left_check(statement):
     says="At large depth one feature outweighs all others in JEPA's final encoder, that of "
     r"the largest $\rho$: sizes go like $(\rho_i/\rho_{\max})^L$.",
     chapter="02-what-is-learned#fixed-points",
+    ground="checked",
     check=one_left_check,
     mutants=[
         lambda rho, L: (rho / rho.max()) ** (L / (L + 1)),
@@ -198,6 +200,7 @@ def powers_check(statement):
     where="Section 3, after (11); Appendix B.2, B.3",
     says=r"The critical times have Laurent expansions in $\epsilon$.",
     chapter="09-when-is-a-feature-learned#expansion",
+    ground="checked",
     check=powers_check,
     mutants=[lambda L: 1 / (L + 1), lambda L: 2 / L],
     erratum=Erratum(
@@ -236,6 +239,7 @@ def twelve(lam, rho, L, epsilon):
     where="Section 3.1, before Theorem 3.5",
     says="From MAE's dynamics, said to be summed up in (12), follows its critical time.",
     chapter="09-when-is-a-feature-learned#mae-critical-time",
+    ground="checked",
     check=pointer_check,
     mutants=[
         lambda lam, rho, L, epsilon: twelve(lam, rho, L, epsilon) * lam,
@@ -282,6 +286,7 @@ def diagonal_check(statement):
     says=r"$\bar\omega$ stays diagonal because $\Sigma^{xx}$ and (printed once more) "
     r"$\Sigma^{xx}$ are.",
     chapter="07-from-matrices-to-one-equation#one-equation",
+    ground="checked",
     check=diagonal_check,
     mutants=[lambda: (), lambda: ("yx",)],
     erratum=Erratum(
@@ -406,6 +411,7 @@ def mask_order_check(statement):
     where="Appendix C.1, after (126)",
     says="The order of learning does not depend on the masking ratio.",
     chapter=MASKS,
+    ground="checked",
     check=mask_order_check,
     mutants=[lambda equal: False, lambda equal: not equal],
     erratum=Erratum(

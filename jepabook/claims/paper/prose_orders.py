@@ -42,6 +42,7 @@ def next_order_check(statement):
     says="At every depth ($L>1$) MAE's term next to the leading one is small beside it: their "
     r"ratio goes like $\epsilon^{(L-1)/L}$.",
     chapter="09-when-is-a-feature-learned#mae-critical-time",
+    ground="checked",
     check=next_order_check,
     mutants=[lambda L: 1 / L, lambda L: (L - 1) / (L + 1), lambda L: 1.0],
 )
@@ -65,6 +66,7 @@ def depth_check(statement):
     where="Section 3.2",
     says=r"JEPA's priority for the larger $\rho$ grows with the depth.",
     chapter=RATIOS,
+    ground="checked",
     check=depth_check,
     mutants=[lambda held: held == "gain", lambda held: False],
     erratum=Erratum(
@@ -97,6 +99,7 @@ def apparent_check(statement):
     says="JEPA's preference shows only if the encoder is deep (here: makes a difference of more "
     r"than 5 % in time between $\rho=0.6$ and $0.9$).",
     chapter=RATIOS,
+    ground="checked",
     check=apparent_check,
     mutants=[lambda held, L: True, lambda held, L: L > 1, lambda held, L: held == "gain"],
     erratum=Erratum(
@@ -143,6 +146,7 @@ def greedy_check(statement):
     says=r"Both objectives are greedy in $\lambda$, only JEPA in $\rho$: as $\epsilon\to0$ the "
     r"lead in time of the larger one grows without bound ($L\ge2$).",
     chapter=RATIOS,
+    ground="checked",
     check=greedy_check,
     mutants=[
         lambda objective, varies: True,
@@ -180,6 +184,7 @@ def overlap_check(statement):
     where="Section 2",
     says="With a finite budget of training JEPA and MAE can learn entirely different features.",
     chapter=RATIOS,
+    ground="checked",
     check=overlap_check,
     mutants=[lambda at_one_time: False, lambda at_one_time: at_one_time],
     erratum=Erratum(
@@ -265,6 +270,7 @@ def correlation_check(statement):
     says=r"The $\rho_a$ of (16) is the correlation coefficient of two frames along image $a$: here "
     "it is the regression coefficient, too, because both frames have one variance.",
     chapter="11-a-flickering-world#model",
+    ground="checked",
     check=correlation_check,
     mutants=[
         lambda gamma, power, noise: gamma + 0 * power,
@@ -282,6 +288,7 @@ def correlation(gamma, power, noise):
     says="The covariance of the data and its diagonal commute only if the diagonal is a multiple "
     "of the identity.",
     chapter="10-random-masks#mask-table",
+    ground="proved",
     check=commuting_check,
     mutants=[
         lambda C: bool(np.abs(C - np.diag(np.diag(C))).max() < 1e-12),
