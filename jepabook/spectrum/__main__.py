@@ -112,9 +112,12 @@ def _side_by_side(options, share, started):
         if share.rank == 0:
             print(f"{kind}:")
         kinds[kind] = _report(each, share, started)
-    if share.rank == 0 and all(kinds.values()):
+    if share.rank == 0 and any(kinds.values()):
         print(f"{'half of what labels tell after':32} JEPA   MAE   in all:  JEPA   MAE")
         for kind, found in kinds.items():
+            if found is None:
+                print(f"{kind:32} has no labels")
+                continue
             each = [found[objective.name] for objective in (JEPA, MAE)]
             if each[0]["half"] is None:
                 print(f"{kind:32} cannot be told")
@@ -153,7 +156,7 @@ def _report(options, share, started):
             predicted = prediction.predict(found, **start)
             facts = recorded.provenance(options.seed, started, options.device)
             report.write(options.out, found, predicted, facts, stand)
-            print(_told(found, predicted, start, stand, options.out))
+            print(_told(found, predicted, start, stand, options))
             return stand and report.label_summary(stand, predicted)
     return None
 
@@ -166,6 +169,11 @@ def _views(options):
         if options.y is None:
             raise ValueError("x and y must be given, or --images and --views, got neither")
         return options.x, options.y, options.clusters, options.labels
+    if options.labels is not None and options.views == "frames":
+        raise ValueError(
+            "--labels must be left out with --views frames, whose folders are clips, got "
+            f"{options.labels}: cut pairs with jepabook.views.frames and give arrays"
+        )
     for name in ("x", "clusters", "labels"):
         if getattr(options, name) is not None:
             raise ValueError(f"{name} must be left out with --images, got {getattr(options, name)}")
@@ -260,7 +268,7 @@ def _stand(stand, predicted):
     return lines + [f"  caution: {caution}" for caution in stand.cautions]
 
 
-def _told(found, predicted, start, stand, out):
+def _told(found, predicted, start, stand, options):
     """What the command prints."""
     pairs = predicted.disagreements
     certain = sum(pair.certainty >= report.CERTAIN for pair in pairs)
@@ -278,6 +286,10 @@ def _told(found, predicted, start, stand, out):
         lines += _learned(objective, predicted, swapped)
     if stand is not None:
         lines += _stand(stand, predicted)
+    elif options.views == "frames":
+        lines.append(
+            "labels: none, for folders of frames are clips; with arrays of pairs --labels is asked"
+        )
     lines.append(f"pairs that they order differently: {len(pairs)}, {certain} of them surely")
     lines += [f"caution: {caution}" for caution in found.cautions]
     if any(len(predicted.order(objective)) for objective in (JEPA, MAE)):
@@ -295,7 +307,7 @@ def _told(found, predicted, start, stand, out):
             f"The covariances are far from a common basis. Generalised eigenvalues: {rho} ... "
             "(generalised.csv)"
         )
-    return "\n".join([*lines, f"report: {out}"])
+    return "\n".join([*lines, f"report: {options.out}"])
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ class _NumPy:
     def eye(self, width):
         return np.eye(width)
 
-    def eigenvectors(self, matrix):
-        return np.linalg.eigh(matrix)[1]
+    def eigh(self, matrix):
+        return np.linalg.eigh(matrix)
 
     def rotation(self, angles):
         """Cayley's rotation (1 - K/2)^-1 (1 + K/2) = 1 + K + ... of an antisymmetric K."""
@@ -131,8 +131,8 @@ class _Torch:
     def along(self, directions, matrix, symmetric=False):
         return ((matrix @ directions) * directions).sum(0)
 
-    def eigenvectors(self, matrix):
-        return self.torch.linalg.eigh(matrix)[1]
+    def eigh(self, matrix):
+        return self.torch.linalg.eigh(matrix)
 
     def rotation(self, angles):
         half, one = angles / 2, self.torch.eye(len(angles), **self.kind | {"dtype": angles.dtype})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jepabook._support import arrays
 from jepabook._support.regular import open_regular, shown
 
 READ = "fiub"  # kinds of numbers
@@ -77,7 +78,7 @@ def opened(path):
         return _safetensors(name, within)
     if kind in (".parquet", ".pq"):
         return _parquet(name, within)
-    return load(path)
+    return arrays.npy(path)
 
 
 def _split(path):
@@ -92,7 +93,7 @@ def _folder(path):
     if not names:
         raise ValueError(f"{shown(path)} must hold .npy files where it is a folder, got none")
     names.sort(key=lambda name: [(int(n or -1), t) for t, n in re.findall(r"(\D*)(\d*)", name)])
-    parts = [load(os.path.join(path, name)) for name in names]
+    parts = [arrays.npy(os.path.join(path, name)) for name in names]
     for name, part in zip(names, parts, strict=True):
         where = shown(os.path.join(path, name))
         if part.dtype.kind not in READ:
@@ -107,23 +108,8 @@ def _folder(path):
 
 
 def _safetensors(path, within):
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError:
-        raise ValueError(f"{shown(path)} needs safetensors: pip install safetensors") from None
-    open_regular(path).close()
-    try:
-        file = safe_open(path, framework="numpy")
-        names = list(file.keys())
-    except (SafetensorError, OSError, ValueError) as error:
-        told = str(error).splitlines()[0]
-        raise ValueError(f"{shown(path)} must be a safetensors file, whole: {told}") from None
-    rows = file.get_slice(_one(path, "tensor", names, within))
-    if rows.get_dtype()[0] not in "FIU" or rows.get_dtype() in ("F8_E4M3", "F8_E5M2"):
-        raise ValueError(
-            f"{shown(path)} must hold numbers that NumPy has, got {rows.get_dtype()}: save it as "
-            "float32 or float16"
-        )
+    file, names = arrays.tensors(path)
+    rows = arrays.tensor(path, file, _one(path, "tensor", names, within))
     if not rows.get_shape():
         raise ValueError(f"{shown(path)} must have rows, got a single number")
     return Parts([_Tensor(rows)])
@@ -175,31 +161,3 @@ def _one(path, what, names, within):
         return names[0]
     asked = f"{shown(path)}:{within}" if within is not None else shown(path)
     raise ValueError(f"{asked} must name one {what} (as {shown(path)}:NAME), got {told}")
-
-
-def load(path):
-    """A ``.npy`` file, memory-mapped; ValueError in one line for what cannot be read as numbers."""
-    name = shown(path)
-    open_regular(path).close()
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")  # never unpickles
-        more = os.stat(path).st_size - array.offset - array.nbytes
-    except OSError as error:
-        raise ValueError(f"{name} must be readable, got {error.strerror or error}") from None
-    except Exception as error:  # a damaged header can raise nearly anything
-        told = str(error)
-    else:
-        if not more:
-            return array
-        raise ValueError(
-            f"{name} must end with the last number that its header tells of, got {more} bytes "
-            "more: write it again"
-        )
-    if "Python objects" in told:
-        raise ValueError(
-            f"{name} must hold numbers, got Python objects, which are never unpickled: save it "
-            "again with a numeric dtype"
-        )
-    if "mmap length" in told or "EOF: reading" in told:
-        raise ValueError(f"{name} must be whole, got a truncated file: copy or write it again")
-    raise ValueError(f"{name} must be a .npy file as numpy.save writes it: save it again")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse, stats
 
-from jepabook._support import validate
+from jepabook._support import jackknife, validate
 from jepabook._support.processes import Share
 from jepabook._support.regular import shown
 from jepabook.spectrum import intervals, sources
@@ -102,7 +102,8 @@ def label_shares(spectrum, x, labels, clusters=None, share=None):
     spectrum : Spectrum
         Of `x` and any y.
     x : array (n, ...), or path
-        The first views, as `estimate` had them: the rows that it held out are looked at.
+        The first views, as `estimate` had them: the rows that it held out are looked at. No
+        iterable of batches, which need not come in the same order again.
     labels : array (n,) of integers or words, or (n,) or (n, k) of numbers, or path
         Classes, or what else is to be told; those of row i.
     clusters : array (n,) of integers or path, optional
@@ -129,6 +130,11 @@ def label_shares(spectrum, x, labels, clusters=None, share=None):
             "several processes read"
         )
     with share.agreed():
+        if not (isinstance(x, (str, os.PathLike, list, tuple)) or hasattr(x, "shape")):
+            raise ValueError(
+                "x must be an array or a file where labels are asked for, which are read after it "
+                f"row by row, got {type(x).__name__}: put its batches into one array or file"
+            )
         pairs = sources.Pairs(x, x, clusters if found.cut.numbered else None)
         rows = _rows(found, pairs, clusters)
         classes, target = _target(labels, pairs.count)
@@ -281,9 +287,7 @@ def _shares(apart, squares, counts):
 
 def _jackknifed(values):
     """A value, and its standard error, from values (1 + G, ...) of all groups and without each."""
-    whole, without = values[0], values[1:]
-    spread = ((without - without.mean(0)) ** 2).sum(0)
-    return whole, np.sqrt(spread * (len(without) - 1) / len(without))
+    return values[0], jackknife.error(values[1:])
 
 
 def _means(found, shares):

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from jepabook._support import files
+from jepabook._support.arrays import npy
 from jepabook._support.regular import open_regular, shown
-from jepabook.spectrum import formats
 
 FORMAT = 2  # of images.json and journal.json; 1 counted what was left out, but did not name it
 FACTS, JOURNAL, LEFT = "images.json", "journal.json", "left-out.jsonl"
@@ -124,7 +124,7 @@ def read(folder, verify=False):
     arrays = []
     for name, kind in zip(ARRAYS, (np.uint8, np.int64), strict=True):
         path = folder / FILES[name]
-        array = formats.load(path)
+        array = npy(path)
         if array.dtype != kind or array.shape != shapes[name]:
             raise ValueError(
                 f"{path} must be {kind.__name__} of shape {shapes[name]}, as {FACTS} says, got "

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from jepabook._support import arrays
 from jepabook._support.regular import open_regular, shown
 
 LOGS = (".csv", ".jsonl")
@@ -14,30 +15,17 @@ VARIANCE = "target_variance"
 
 def checkpoint(path):
     """The array (2, n, p) of a ``.npy`` file, or of a ``.safetensors`` file's x and y."""
-    name = shown(path)
     if str(path).endswith(".npy"):
-        with open_regular(path) as file:
-            try:
-                return np.load(file, allow_pickle=False)
-            except (ValueError, EOFError, OSError) as error:
-                raise ValueError(f"{name} must be a .npy file of numbers, got: {error}") from None
-    try:
-        from safetensors.numpy import load
-    except ImportError:
-        told = "safetensors must be installed: pip install safetensors, or save .npy files"
-        raise ValueError(told) from None
-    with open_regular(path) as file:
-        content = file.read()
-    try:
-        tensors = load(content)
-    except Exception as error:  # the library has kinds of its own
-        raise ValueError(f"{name} must be a .safetensors file, got: {error}") from None
-    if not {"x", "y"} <= set(tensors):
-        raise ValueError(f"{name} must hold tensors x and y, got {sorted(tensors)[:8]}")
-    x, y = tensors["x"], tensors["y"]
-    if x.shape != y.shape:
-        raise ValueError(f"{name}'s x and y must have one shape, got {x.shape} and {y.shape}")
-    return np.stack([x, y])
+        return arrays.npy(path)
+    file, names = arrays.tensors(path)
+    name = shown(path)
+    if not {"x", "y"} <= set(names):
+        raise ValueError(f"{name} must hold tensors x and y, got {sorted(names)[:8]}")
+    x, y = (arrays.tensor(path, file, which) for which in "xy")
+    if x.get_shape() != y.get_shape():
+        shapes = " and ".join(str(tuple(part.get_shape())) for part in (x, y))
+        raise ValueError(f"{name}'s x and y must have one shape, got {shapes}")
+    return np.stack([x[:], y[:]])
 
 
 def columns(path):

@@ -47,6 +47,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from jepabook._support import jackknife
+
 CANNOT = "cannot be told"
 LEARNING, RISING = "learning", "learning while the loss rises"
 FULL, PARTIAL = "full collapse", "partial collapse"
@@ -120,10 +122,7 @@ def interval(value, replicates, confidence, shrink):
     shrink : callable
         From the scale of the interval to that of a `Change`: `factor` for logarithms.
     """
-    replicates = np.asarray(replicates)
-    groups = len(replicates)
-    spread = np.sqrt((groups - 1) / groups * np.sum((replicates - replicates.mean()) ** 2))
-    reach = stats.t.ppf((1 + confidence) / 2, groups - 1) * spread
+    reach = stats.t.ppf((1 + confidence) / 2, len(replicates) - 1) * jackknife.error(replicates)
     return Change(*(float(shrink(value + side * reach)) for side in (0, -1, 1)))
 
 

@@ -15,8 +15,8 @@ from matplotlib import image
 from matplotlib.figure import Figure
 
 from jepabook import JEPA, MAE, spectrum
-from jepabook._support import files
-from jepabook.spectrum import formats, report, sources
+from jepabook._support import arrays, files
+from jepabook.spectrum import report, sources
 from jepabook.spectrum.__main__ import main
 from jepabook.spectrum.prediction import VERDICTS
 from tests import commands
@@ -563,7 +563,7 @@ def test_every_truncation_of_a_file_is_refused_in_one_line(tmp_path):
     for length in [*range(0, 200), *range(200, len(whole), 977), len(whole) - 1]:
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError) as caught:
-            formats.load(path)
+            arrays.npy(path)
         message = str(caught.value)
         assert message.startswith(f"{path} must be ") and "\n" not in message
         assert "truncated" in message or length < 10
@@ -750,6 +750,7 @@ def test_a_folder_of_images_is_all_that_a_report_needs(
     )
     assert ("labels" in facts) == (where == "classes" and views != "frames")
     assert ("labels (3 classes)" in told) == ("labels" in facts)
+    assert ("labels: none, for folders of frames are clips" in told) == (views == "frames")
 
 
 def test_brightness_that_tells_the_class_is_what_jitter_takes_from_jepa(
@@ -768,7 +769,7 @@ def test_several_kinds_of_views_have_reports_of_their_own_and_labels_side_by_sid
     pictures, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    kinds = ["crops", "jitter", "random-masks"]
+    kinds = ["crops", "frames", "jitter", "random-masks"]
     for _ in range(2):  # the second time reports are replaced
         words = ["--images", str(pictures / "classes"), "--size", "4", "--pairs", "2400"]
         words += ["--views", *kinds, *START, "--out", "all", "--device", "cpu"]
@@ -778,6 +779,9 @@ def test_several_kinds_of_views_have_reports_of_their_own_and_labels_side_by_sid
     lines = told[told.index("half of what labels tell") :].splitlines()
     assert [line.split()[0] for line in lines[1:]] == kinds
     for line, kind in zip(lines[1:], kinds, strict=True):
+        if kind == "frames":
+            assert line.split() == ["frames", "has", "no", "labels"]
+            continue
         assert of_images(pictures, kind) == 0
         capsys.readouterr()
         one = strict_json(tmp_path / "report/spectrum.json")["labels"]
@@ -799,6 +803,14 @@ def test_several_kinds_of_views_have_reports_of_their_own_and_labels_side_by_sid
     [
         (["--images", "photos"], "--images and --views must be given together, got one of them"),
         (["--views", "crops"], "--images and --views must be given together, got one of them"),
+        (
+            ["--images", "photos", "--views", "frames", "--labels", "l.npy"],
+            "--labels must be left out with --views frames, whose folders are clips, got l.npy",
+        ),
+        (
+            ["--images", "photos", "--views", "crops", "--labels", "l.npy"],
+            "labels must be left out with --images, got l.npy",
+        ),
         ([], "x and y must be given, or --images and --views, got neither"),
         (["x.npy"], "x and y must be given, or --images and --views, got neither"),
         (["x.npy", "--images", "photos", "--views", "crops"], "x must be left out with --images"),

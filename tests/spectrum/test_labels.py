@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from torch.utils.data import DataLoader
 
 from jepabook import JEPA, MAE, spectrum
 from jepabook._support.processes import Share
@@ -218,6 +219,11 @@ FOUND = estimate(X, Y)
 BAD = [
     ({"x": X[:300]}, "x must be what the spectrum is of, 400 rows of 5 features, got 300 of 5"),
     ({"x": X[:, :4]}, "x must be what the spectrum is of, 400 rows of 5 features, got 400 of 4"),
+    (
+        {"x": iter([(X, Y)])},
+        "x must be an array or a file where labels are asked for, which are re",
+    ),
+    ({"x": DataLoader(list(zip(X, Y, strict=True)))}, "x must be an array or a file where labels"),
     ({"labels": CLASSES[:9]}, "labels must be one for each of 400 rows, (n,) or (n, k), got shape"),
     ({"labels": np.zeros(400, int)}, "labels must be of two classes or more, got one: 0"),
     ({"labels": np.zeros(400)}, "labels must vary, got a constant column 0"),

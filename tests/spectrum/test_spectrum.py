@@ -537,7 +537,7 @@ def test_bases_turned_in_single_precision_are_orthonormal_and_differ_by_its_roun
     x, y = diagonal_pairs(400, np.linspace(2, 0.5, 24), np.linspace(0.9, 0.4, 24))
     xx, yx = np.cov(x.T), y.T @ x / len(x)
     double, angle = basis.common_basis(xx, yx, CPU)
-    monkeypatch.setattr(basis, "SINGLE", 2)
+    monkeypatch.setattr(basis, "LARGE", 2)
     single, other = basis.common_basis(xx, yx, CPU)
     assert angle == other and single.dtype == np.float64
     np.testing.assert_allclose(single.T @ single, np.eye(24), atol=1e-12)

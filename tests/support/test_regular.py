@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jepabook._support import arrays
 from jepabook._support.regular import open_regular, shown
-from jepabook.spectrum import formats
 
 
 def listening(path):
@@ -30,7 +30,7 @@ IRREGULAR = {
 
 
 @pytest.mark.parametrize("kind", IRREGULAR)
-@pytest.mark.parametrize("read", [open_regular, formats.load])
+@pytest.mark.parametrize("read", [open_regular, arrays.npy])
 def test_what_is_no_file_is_refused_by_what_it_is(tmp_path, monkeypatch, read, kind):
     monkeypatch.chdir(tmp_path)
     IRREGULAR[kind](tmp_path / "x.npy")
@@ -58,7 +58,7 @@ def test_what_turns_into_a_pipe_while_it_is_opened_is_refused(tmp_path, monkeypa
 def test_a_file_behind_a_link_is_read(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(3.0))
     (tmp_path / "b.npy").symlink_to("a.npy")
-    assert np.array_equal(formats.load(tmp_path / "b.npy"), np.arange(3.0))
+    assert np.array_equal(arrays.npy(tmp_path / "b.npy"), np.arange(3.0))
 
 
 def test_paths_are_shown_in_one_short_line():

@@ -149,10 +149,12 @@ def test_the_command_tells_and_gives_json(folder, capsys, words, case):
         (["a.npy"], "files must be one .csv"),
         (["a.npy", "log.csv"], "files must be one .csv"),
         (["a.npy", "no.npy"], "no.npy must be a file"),
-        (["a.npy", "bad.npy"], "bad.npy must be a .npy file"),
-        (["a.npy", "trap.npy"], "trap.npy must be a .npy file"),
-        (["a.npy", "bad.safetensors"], "bad.safetensors must be a .safetensors file"),
+        (["a.npy", "bad.npy"], "bad.npy must be whole, got a truncated file"),
+        (["a.npy", "text.npy"], "text.npy must be a .npy file as numpy.save writes it"),
+        (["a.npy", "trap.npy"], "trap.npy must hold numbers, got Python objects, which are never"),
+        (["a.npy", "bad.safetensors"], "bad.safetensors must be a safetensors file, whole"),
         (["a.npy", "x.safetensors"], "x.safetensors must hold tensors x and y"),
+        (["a.npy", "xy.safetensors"], "xy.safetensors's x and y must have one shape, got (3, 2) a"),
         (["a.npy", "short.npy"], "checkpoints must have the same pairs"),
         (["a.npy", "flat.npy"], "checkpoints[1] must have shape (2, n, p)"),
         (["a.npy", "a.npy", "--groups", "5"], "groups must be even"),
@@ -166,9 +168,11 @@ def test_the_command_tells_and_gives_json(folder, capsys, words, case):
 )
 def test_bad_files_are_one_line(folder, capsys, words, start):
     (folder / "bad.npy").write_bytes(b"no")
+    (folder / "text.npy").write_text("1 2 3\n" * 99)
     np.save("trap.npy", np.array([Trap()]), allow_pickle=True)
     (folder / "bad.safetensors").write_bytes(b"no")
     save_file({"x": np.zeros((3, 2))}, "x.safetensors")
+    save_file({"x": np.zeros((3, 2)), "y": np.zeros((2, 2))}, "xy.safetensors")
     np.save("short.npy", views(ALL, 100))
     np.save("flat.npy", np.zeros((8, 2)))
     (folder / "empty.csv").write_text("step,value\n1,2\n")
