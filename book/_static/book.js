@@ -1,6 +1,6 @@
 // What is wider than the page scrolls in its own box; this lets the keyboard scroll it too.
 const boxes =
-  "div.math, mjx-container[display], pre, .cell_output .output, .pst-scrollable-table-container, span.math";
+  "div.math, mjx-container[display], pre, .cell_output .output, .pst-scrollable-table-container, span.math, a.figure-large";
 const ink = 8; // accents may stand out of a formula by so many pixels
 
 function letScroll(place) {
@@ -46,4 +46,14 @@ addEventListener("click", ({ target }) => {
   const body = url.searchParams.get("body").replace(/^Section: .*$/m, () => `Section: ${section}`);
   url.searchParams.set("body", body);
   link.href = url;
+});
+
+// On a phone a figure opens large in its place, and is moved sideways there; its link leads to the file.
+const narrow = matchMedia("(max-width: 575px)");
+addEventListener("click", (event) => {
+  const link = event.target.closest?.("a.figure-large");
+  if (!link || !narrow.matches || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  link.classList.toggle("large");
+  letScroll(link.parentElement);
 });

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 import searching
 
+from jepabook import figures
 from tools import audit, passive, policy, speed
 from tools.notebooks import ROOT, toc_entries
 
@@ -112,6 +113,41 @@ def test_titles_links_and_figures_are_as_a_reader_takes_them(site):
         figures += len(re.findall(r'<a class="figure-large" href="\.\./_images/[^"]+"><img ', text))
         assert not re.search(r'<figure[^>]*>\s*<img [^>]*src="\.\./_images', text), entry
     assert figures > 30
+
+
+FIGURES_ON_A_PHONE = """(smallest) => {
+    const told = (link) => getComputedStyle(link, '::after').content.replaceAll('"', '');
+    const text = (image) => image.getBoundingClientRect().width / image.naturalWidth * smallest;
+    return [...document.querySelectorAll('article a.figure-large')].map(link => {
+        const image = link.querySelector('img');
+        const [small, cue] = [text(image), told(link)];
+        link.click();
+        const [large, back] = [text(image), told(link)];
+        const aside = document.documentElement.scrollWidth - innerWidth;
+        link.click();
+        const name = link.closest('figure')?.id;
+        return {name, small, cue, large, back, aside, again: text(image)};
+    });
+}"""
+
+
+def test_a_figure_too_small_on_a_phone_opens_large_in_its_place(site, browser):
+    """Text below 8 pixels: a visible cue, and a tap that makes it larger and moves no page."""
+    smallest = figures.STYLE["xtick.labelsize"] / 72 * figures.STYLE["figure.dpi"]  # in the file
+    seen = 0
+    with audit.in_theme(browser, "light", audit.NARROW) as context:
+        for entry in [one for one in toc_entries() if re.match(r"notebooks/\d", one)]:
+            page, problems = audit.visit(context, f"{site}/{entry}.html")
+            for figure in page.evaluate(FIGURES_ON_A_PHONE, smallest):
+                if figure["small"] < 8:
+                    seen += 1
+                    assert figure["cue"] == "open large", figure
+                    assert figure["back"] == "fit to the page", figure
+                    assert figure["large"] >= 9 and figure["aside"] <= 0, figure
+                    assert abs(figure["again"] - figure["small"]) < 0.1, figure
+            assert not problems, problems
+            page.close()
+    assert seen > 60
 
 
 def test_what_is_cut_at_the_right_fades_until_its_end_is_seen(site, browser):
