@@ -550,7 +550,7 @@ def vision(folder):
     split = subspaces.fit(PIXELS, device="cpu")
     colours = batches.colours(PIXELS)
     shown = measure.stimuli(pictures, split, colours)
-    few, fresh = batches.Batches(PIXELS, config, 2, 0), batches.FreshBatches(PIXELS, config, 2, 0)
+    few = batches.Batches(PIXELS, config, 2, 0)
     at = {"step": 0, "rank": 0, "processes": 1}
     plan = {"objective": "mae", "config": config, "steps": 1, "batch": 2, "seed": 0}
     plan |= {"rate": 0.1, "crop": 0.5, "part": 1, "keep": 1, "spacing": "even"}
@@ -575,7 +575,14 @@ def vision(folder):
             "jitter": 0.1,
             "device": "cpu",
         },
-        "vision.batches.Batches.at": (few, at),
+        "vision.batches.Drawn": {
+            "config": config,
+            "batch": 2,
+            "seed": 0,
+            "jitter": 0.1,
+            "device": "cpu",
+        },
+        "vision.batches.Drawn.at": (few, at),
         "vision.batches.FreshBatches": {
             "photographs": [PIXELS[0]],
             "config": config,
@@ -584,7 +591,6 @@ def vision(folder):
             "jitter": 0.1,
             "device": "cpu",
         },
-        "vision.batches.FreshBatches.at": (fresh, at),
         "vision.batches.colours": {"pixels": PIXELS, "most": 3},
         "vision.batches.prepared": {
             "pixels": torch.from_numpy(PIXELS),

@@ -18,10 +18,16 @@ COLOURED = 5000  # fresh crops that colours are taken from
 ASPECT = 4 / 3  # of a crop, at most
 
 
-class _Drawn:
-    """What batches of all kinds share: places, masks, and the jitter of brightness."""
+class Drawn:
+    """What batches of all kinds share: places, masks, and the jitter of brightness.
 
-    def __init__(self, config, batch, seed, jitter, device):
+    Parameters
+    ----------
+    config, batch, seed, jitter, device
+        As for `Batches`.
+    """
+
+    def __init__(self, config, batch, seed, jitter=None, device="cpu"):
         self.config = validate.instance("config", config, Config)
         self.batch = validate.integer("batch", batch)
         validate.memory("batch", batch, 64 * self.batch * CHANNELS * config.image_size**2)
@@ -64,7 +70,7 @@ class _Drawn:
         return images, *masks, others
 
 
-class Batches(_Drawn):
+class Batches(Drawn):
     """Batches of one set of images, epoch by epoch in random order.
 
     Parameters
@@ -119,7 +125,7 @@ class Batches(_Drawn):
         return self._order[place * self.batch : (place + 1) * self.batch]
 
 
-class FreshBatches(_Drawn):
+class FreshBatches(Drawn):
     """Batches of crops that are cut out of photographs at each step, at many scales.
 
     Parameters
@@ -137,6 +143,11 @@ class FreshBatches(_Drawn):
     def __init__(self, photographs, config, batch, seed, jitter=None, device="cpu"):
         super().__init__(config, batch, seed, jitter, device)
         size = config.image_size
+        if not isinstance(photographs, (list, tuple)) or not photographs:
+            told = validate.one_line(photographs)
+            raise ValueError(f"photographs must be a list of pictures, got {told}")
+        for number, image in enumerate(photographs):
+            crops.picture(f"photographs[{number}]", image)
         self.photographs = [crops.octaves(image, size) for image in photographs]
         rng = np.random.default_rng([self.seed, COLOURS])
         some = crops.fresh(self.photographs, size, COLOURED, rng)[0]

@@ -17,7 +17,7 @@ def region(image, split):
     A vertical cut gives the last quarter of the columns to the test split.
     """
     one_of_splits(split)
-    _photograph("image", image)
+    picture("image", image)
     cut = image.shape[1] - round(TEST_SHARE * image.shape[1])
     return image[:, cut:] if split == "test" else image[:, :cut]
 
@@ -99,7 +99,7 @@ def octaves(image, size):
         If the photograph is smaller than `size`, or an argument is not of these kinds.
     """
     size = validate.integer("size", size, most=MOST_PIXELS)
-    levels = [np.ascontiguousarray(_photograph("image", image))]
+    levels = [np.ascontiguousarray(picture("image", image))]
     if size > min(levels[0].shape[:2]):
         raise ValueError(f"size must be at most {min(levels[0].shape[:2])}, its side, got {size}")
     while min(levels[-1].shape[:2]) >= 2 * size:
@@ -145,7 +145,7 @@ def fresh(photographs, size, count, rng):
         if not isinstance(levels, list) or not levels:
             told = validate.one_line(levels)
             raise ValueError(f"photographs[{number}] must be a list of octaves, got {told}")
-        shortest = min(_photograph(f"photographs[{number}]", levels[0]).shape[:2])
+        shortest = min(picture(f"photographs[{number}]", levels[0]).shape[:2])
         if shortest < size:
             raise ValueError(f"size must be at most {shortest}, a photograph's side, got {size}")
     photograph = rng.integers(len(photographs), size=count)
@@ -162,8 +162,8 @@ def fresh(photographs, size, count, rng):
     return pixels, photograph, _scales(size, side)
 
 
-def _photograph(name, image):
-    """`image` if it is an array (height, width, 3), or ValueError."""
+def picture(name, image):
+    """`image`, called `name`, if it is an array (height, width, 3), or ValueError."""
     shape = validate.real(name, image).shape
     if not validate.fits(shape, ("height", "width", 3)):
         raise ValueError(f"{name} must be an array (height, width, 3), got shape {shape}")

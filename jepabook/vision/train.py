@@ -90,7 +90,8 @@ class Plan:
         object.__setattr__(self, "rate", rate)
         validate.option("spacing", self.spacing, ("geometric", "even"))
         if self.momentum is not None and self.objective != "jepa":
-            raise ValueError(f"momentum must be None for {self.objective}, got {self.momentum}")
+            told = validate.one_line(self.momentum)
+            raise ValueError(f"momentum must be None for {self.objective}, got {told}")
         for name, rule in (
             ("warmup", validate.open_unit),
             ("momentum", validate.half_open_unit),
@@ -120,6 +121,7 @@ class Plan:
 
     def batches(self, pictures, device="cpu"):
         """The batches of an ImageSet, or of Photographs."""
+        validate.instance("pictures", pictures, (images.ImageSet, images.Photographs))
         shared = self.config, self.batch, self.seed
         if isinstance(pictures, images.Photographs):
             if self.crop != 1:
