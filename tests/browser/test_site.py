@@ -118,7 +118,10 @@ def test_titles_links_and_figures_are_as_a_reader_takes_them(site):
 FIGURES_ON_A_PHONE = """(smallest) => {
     const told = (link) => getComputedStyle(link, '::after').content.replaceAll('"', '');
     const text = (image) => image.getBoundingClientRect().width / image.naturalWidth * smallest;
-    return [...document.querySelectorAll('article a.figure-large')].map(link => {
+    document.querySelectorAll('details').forEach(one => { one.open = true; });
+    const seen = [...document.querySelectorAll('article a.figure-large')].filter(
+        link => link.checkVisibility());
+    return seen.map(link => {
         const image = link.querySelector('img');
         const [small, cue] = [text(image), told(link)];
         link.click();
