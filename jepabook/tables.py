@@ -15,7 +15,8 @@ import numpy as np
 from jepabook._support import validate
 
 _NUMBER = re.compile(r"[+-]?\.?\d")
-_ZERO = re.compile(r"-(?=0*\.?0*(e[+-]0+)?(?![\d.e]))")
+# the minus sign of a zero: not a hyphen, a dash or a difference
+_ZERO = re.compile(r"(?<![\w.)\]}])[-\u2212](?=(0+\.?0*|\.0+)(e[+-]?0+)?(?!\d|\.\d|e[+-]?\d))")
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,13 @@ def table(head, rows, formats=None):
         Each as long as the head. A cell is a text, a number, or None for an empty one; so is NaN.
     formats : sequence of str, optional
         A template a column, such as ``"{:.2f}"`` or ``"{:.1f} %"``, for its numbers; "" writes
-        them as Python does. A number that rounds to zero has no minus sign, whatever the template.
+        them as Python does.
 
     Returns
     -------
     Table
-        Columns with numbers are flush right. A stroke \| inside a cell does not end it.
+        Columns with numbers are flush right. A stroke \| inside a cell does not end it. A number
+        that rounds to zero has no minus sign, whatever the template, in texts neither.
 
     Raises
     ------
@@ -111,11 +113,11 @@ def _sequence(name, values):
     return values
 
 
-def _text(name, value):
-    """A text of one line."""
+def _text(name, value, zero=""):
+    """A text of one line, its zeros signed by `zero` in place of a minus."""
     if not isinstance(value, str) or "\n" in value or "\r" in value:
         raise ValueError(f"{name} must hold texts of one line, got {validate.one_line(value)}")
-    return value
+    return _ZERO.sub(zero, value)
 
 
 def _cell(value, template):
@@ -129,4 +131,4 @@ def _cell(value, template):
         told = template.format(value) if template else str(value)
     except (ValueError, LookupError) as error:
         raise ValueError(f"formats must fit the numbers, got {template!r}: {error}") from None
-    return _text("formats", _ZERO.sub("+" if ":+" in template else "", told))
+    return _text("formats", told, "+" if ":+" in template else "")

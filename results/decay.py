@@ -75,7 +75,7 @@ def off(weights, depth):
     gram = (encoder.mT @ encoder).reshape(len(DECAYS), SEEDS, WIDTH, WIDTH)
     known = {"depth": depth, "weight_decay": DECAYS[:, None, None]}
     due = weight_decay.fixed_points(JEPA, LAM, RHO, **known)[1] ** 2
-    return np.linalg.norm(gram - due[..., None] * np.eye(WIDTH), axis=-2) / due
+    return np.linalg.norm(gram - due[..., None, :] * np.eye(WIDTH), axis=-2) / due
 
 
 def follow(depth, stretches=None, checkpoints=None):

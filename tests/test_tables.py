@@ -60,6 +60,25 @@ def test_a_number_that_rounds_to_zero_has_no_minus_sign(value, template, shown):
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"{-1e-9:.1f}", "0.0"),
+        (f"{-1e-9:.0%}", "0%"),
+        ("\u22120.00", "0.00"),
+        ("-0.005 [-0.012, -0.000]", "-0.005 [-0.012, 0.000]"),
+        ("at $-0.0$ and (-0) it is -0.00.", "at $0.0$ and (0) it is 0.00."),
+        ("-0e+00, -.0, -0.", "0e+00, .0, 0."),
+        # no zeros, or no signs of them
+        *((text, text) for text in ("-0.05", "-0.5e-3", "-0e+05", "-10", "-", "a - b", "-x")),
+        *((text, text) for text in ("10-0", "$c-0.0$", "$(a)-0$", "v-0", "0.1-0.0", "-0.0.1")),
+    ],
+)
+def test_a_zero_within_a_text_has_no_minus_sign_either(text, shown):
+    found = tables.table([text], [[text]])
+    assert (found.head, found.rows) == ((shown,), ((shown,),))
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((["a", "b"], [[1, 2], [1]]), "rows must be of 2 cells, got 1 in row 1"),

@@ -16,6 +16,7 @@ from results import (
     assumptions,
     brightness,
     coverage,
+    decay,
     flicker,
     folds,
     returns,
@@ -144,6 +145,18 @@ def test_the_beginning_of_the_long_trainings_comes_out_as_recorded(name):
     for key in ("sizes", "modulus"):
         due = arrays[f"{name}_{key}"][: len(found[key])]
         np.testing.assert_allclose(found[key], due, rtol=ROUNDING, err_msg=key)
+
+
+def test_the_beginning_under_weight_decay_comes_out_as_recorded():
+    """Imbalance and sizes of all decays and seeds, two layers, in the first 106 of 20 000 steps."""
+    arrays, _ = recorded.result("decay")
+    found = decay.follow(2, stretches=2)
+    for key, values in found.items():
+        due = arrays[key][: len(values)]
+        if key == "law_off_2":  # small differences of what is nearly the same
+            np.testing.assert_allclose(values, due, rtol=1e-3, atol=1e-6)
+        else:
+            np.testing.assert_allclose(values, due, rtol=ROUNDING, err_msg=key)
 
 
 def test_intervals_hold_the_truth_in_every_cell_as_recorded_and_again_in_the_smallest_views():

@@ -486,18 +486,10 @@ def _time_along(lam, rho, distance, depth):
 @decided_by("S")
 def decay_balance_check(statement):
     """Statements (kappa, imbalance) -> its derivative, exactly, for both objectives."""
-    random = Random(0)
-
-    def exact(*shape):
-        values = [
-            Fraction(random.randint(-9, 9), random.randint(1, 5)) for _ in range(np.prod(shape))
-        ]
-        return np.array(values, dtype=object).reshape(shape)
-
-    kappa = Fraction(2, 7)
+    random, kappa = Random(0), Fraction(2, 7)
     for objective in BOTH:
         for depth in (1, 3):
-            weights, xx, yx = exact(depth + 1, 2, 2), exact(2, 2), exact(2, 2)
+            weights, xx, yx = (_exact(random, *n) for n in ((depth + 1, 2, 2), (2, 2), (2, 2)))
             steps = -matrix_flow.gradient(objective, weights, xx + xx.T, yx) - kappa * weights
             for a in range(depth):
                 after, before = weights[a + 1], weights[a]
@@ -507,6 +499,32 @@ def decay_balance_check(statement):
                 if not (moved == statement(kappa, gap)).all():
                     return False
     return True
+
+
+@decided_by("S")
+def decay_step_check(statement):
+    """Statements (step, kappa, D, G, H) -> D after a step, exactly, for both objectives.
+
+    D = W_{a+1}' W_{a+1} - W_a W_a', G the gradient by W_a and H that by W_{a+1}. The covariances
+    are any matrices, as those of a minibatch.
+    """
+    random, step, kappa = Random(1), Fraction(3, 11), Fraction(2, 7)
+    for objective in BOTH:
+        for depth in (1, 3):
+            weights, xx, yx = (_exact(random, *n) for n in ((depth + 1, 2, 2), (2, 2), (2, 2)))
+            slope = matrix_flow.gradient(objective, weights, xx + xx.T, yx)
+            after = (1 - step * kappa) * weights - step * slope
+            gap, then = (w[1:].mT @ w[1:] - w[:-1] @ w[:-1].mT for w in (weights, after))
+            for a in range(depth):
+                if not (then[a] == statement(step, kappa, gap[a], slope[a], slope[a + 1])).all():
+                    return False
+    return True
+
+
+def _exact(random, *shape):
+    """Random fractions, an array."""
+    values = [Fraction(random.randint(-9, 9), random.randint(1, 5)) for _ in range(np.prod(shape))]
+    return np.array(values, dtype=object).reshape(shape)
 
 
 @decided_by("N")
