@@ -19,7 +19,6 @@ _HOMES = {
         "critical_time",
         "deeper_decoder",
         "dynamics",
-        "fast_predictor",
         "feature_spectrum",
         "joint_embedding",
         "lerch",
@@ -55,12 +54,6 @@ _HOMES = {
 }
 _MODULES = {name: f"jepabook.{folder}.{name}" for folder, names in _HOMES.items() for name in names}
 _OBJECTS = {"JEPA": "objectives", "MAE": "objectives", "FeatureSpectrum": "feature_spectrum"}
-# as these modules were called before
-_MODULES |= {
-    "comparison": _MODULES["same_minibatches"],
-    "features": _MODULES["feature_spectrum"],
-    "momentum": _MODULES["target_network"],
-}
 _REST = ("figures", "recorded", "spectrum", "tables", "vision", "watch")
 
 __all__ = [*_OBJECTS, *(name for names in _HOMES.values() for name in names), *_REST]

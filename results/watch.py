@@ -5,6 +5,8 @@ descent of 576 networks of two layers, from aligned and from Gaussian layers, le
 halfway by a knob. What happened between two moments is read off the exact sizes of the features
 (`truth`), and compared with what the rule makes of embeddings of 400 and of 4000 pairs, and of the
 log between the moments. Rule and truth were written before the run. Three minutes on one thread.
+The loop is its own: the package's engine has no gradient through the target and no rate of the
+decoder alone, and draws covariances, where the log needs the samples.
 
 ``table`` counts (what is read, truth, told): embeddings of 400 pairs, of 4000, the log with the
 target's variance. ``starts`` has the same by start (aligned, Gaussian) for 4000 pairs. ``rank`` and

@@ -128,9 +128,9 @@ def theory():
         "dynamics.time_to_reach": START | {"w": 0.2},
         "dynamics.trajectory": START | {"t": 3.0},
         "dynamics.relative_gap": START | {"t": 3.0},
-        "fast_predictor.final_size": made("rho", "depth", "epsilon", predictor_rate=2.0),
-        "fast_predictor.optimal_predictor": SIGMAS | {"encoder": EYE},
-        "fast_predictor.flow": SIGMAS | {"layers": [EYE], "times": [0.0, 1.0], "rtol": 1e-6},
+        "predictor_rate.final_size": made("rho", "depth", "epsilon", predictor_rate=2.0),
+        "predictor_rate.optimal_flow": SIGMAS
+        | {"layers": [EYE], "times": [0.0, 1.0], "rtol": 1e-6},
         "joint_embedding.gradient": SIGMAS
         | {"encoder": EYE, "penalty": "moments", "strength": 1.0},
         "joint_embedding.descend": SIGMAS
@@ -138,7 +138,6 @@ def theory():
         | {"strength": 1.0, "rate": 0.01},
         "joint_embedding.growth": known | {"strength": 1.0},
         "joint_embedding.code_variance": {"rho": 0.8, "strength": 1.0, "penalty": "moments"},
-        "joint_embedding.effective_gain": {"gain": 0.3, "strength": 0.05},
         "joint_embedding.first_learned": {"lam": [1.0, 1.2], "rho": [1.0, 0.6], "gain": 0.3},
         "slow_noise.mean_autocorrelation": {"gamma": 0.8, "length": 5},
         "slow_noise.remaining_correlation": {"power": 1.0, "gamma": 0.8, "white": 0.3, "length": 5},

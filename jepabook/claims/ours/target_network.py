@@ -295,13 +295,7 @@ def _same_order(a, b):
     r"$\epsilon\to0$ the order is that of $\lambda w_\xi$.",
     chapter=f"{CHAPTER}#frozen-teacher",
     check=frozen_check,
-    mutants=[
-        lambda L, lam, rho, w: (lam * w, rho, *behind_teacher(L, lam, rho, w)[2:]),
-        lambda L, lam, rho, w: (lam, rho * w, *behind_teacher(L, lam, rho, w)[2:]),
-        lambda L, lam, rho, w: (lam * w, rho * w, (rho * w) ** L, lam * w),
-        lambda L, lam, rho, w: (lam * w, rho * w, rho ** (L / (L + 1)) * w, lam * w),
-        lambda L, lam, rho, w: (lam * w, rho * w, (rho * w) ** (L / (L + 1)), lam),
-    ],
+    mutants=[lambda L, lam, rho, w: (lam * w, rho * w, rho ** (L / (L + 1)) * w, lam * w)],
 )
 def behind_teacher(L, lam, rho, teacher):
     return lam * teacher, rho * teacher, (rho * teacher) ** (L / (L + 1)), lam * teacher
@@ -437,12 +431,7 @@ def slow_order_check(statement):
     chapter=f"{CHAPTER}#slow-target",
     ground="proved",
     check=slow_order_check,
-    mutants=[
-        lambda lam, rho: -rho,
-        lambda lam, rho: -lam,
-        lambda lam, rho: lam,
-        lambda lam, rho: lam * rho,
-    ],
+    mutants=[lambda lam, rho: -rho, lambda lam, rho: -lam, lambda lam, rho: lam * rho],
 )
 def slow_order(lam, rho):
     return rho

@@ -16,11 +16,9 @@ BALANCE = "07-from-matrices-to-one-equation#balance"
 SHARED_FORM = "07-from-matrices-to-one-equation#shared-form"
 
 
-def sandwich(n, a, xi, sign=1, brackets=True):
-    """[W_{L+1} ... W_{a+1}]' (xi - W Sigma_xx) [W_a ... W_1]'."""
-    last = n.depth + 1
-    left = n.product(a + 1, last).T if brackets else n.transposes(a + 1, last)
-    return left @ (xi - sign * n.total @ n.xx) @ n.product(1, a).T
+def sandwich(n, a, xi, left):
+    """left (xi - W Sigma_xx) [W_a ... W_1]'."""
+    return left @ (xi - n.total @ n.xx) @ n.product(1, a).T
 
 
 @claim(
@@ -31,8 +29,14 @@ def sandwich(n, a, xi, sign=1, brackets=True):
     chapter=BALANCE,
     check=layers_check(MAE, layers="inner"),
     mutants=[
-        lambda n, dot, a: (dot(a) @ n.layer(a).T, sandwich(n, a, n.yx.T)),
-        lambda n, dot, a: (dot(a) @ n.layer(a).T, sandwich(n, a, n.yx, brackets=False)),
+        lambda n, dot, a: (
+            dot(a) @ n.layer(a).T,
+            sandwich(n, a, n.yx.T, n.product(a + 1, n.depth + 1).T),
+        ),
+        lambda n, dot, a: (
+            dot(a) @ n.layer(a).T,
+            sandwich(n, a, n.yx, n.transposes(a + 1, n.depth + 1)),
+        ),
     ],
 )
 def velocity_times_layer(n, dot, a):
@@ -50,7 +54,6 @@ def velocity_times_layer(n, dot, a):
         lambda n, dot, a: (n.layer(a + 1) @ dot(a + 1), dot(a) @ n.layer(a).T),
         lambda n, dot, a: (n.layer(a + 1).T @ dot(a + 1), n.layer(a).T @ dot(a)),
         lambda n, dot, a: (n.layer(a + 1).T @ dot(a + 1), n.layer(a) @ dot(a).T),
-        lambda n, dot, a: (n.layer(a + 1).T @ dot(a + 1), sandwich(n, a, n.yx, sign=-1)),
     ],
 )
 def layer_times_next_velocity(n, dot, a):
@@ -106,7 +109,7 @@ def last_layers(n, dot, a):
         lambda n, dot, a: (
             n.layer(a + 1).T @ dot(a + 1) + dot(a + 1).T @ n.layer(a + 1),
             dot(a).T @ n.layer(a) + n.layer(a).T @ dot(a),
-        ),
+        )
     ],
 )
 def sum_of_both(n, dot, a):

@@ -1,8 +1,10 @@
 """Appendix B.1: the gradient flow of the layers and of their product, eqs. (22)-(32)."""
 
+from functools import partial
+
 from jepabook.claims.checks.networks import gradient_check, product_flow_check, product_rule_check
 from jepabook.claims.ledger import Erratum, claim
-from jepabook.claims.paper.b1_gradients import encoder_part, layer_velocity
+from jepabook.claims.paper.b1_gradients import layer_velocity
 from jepabook.theory.objectives import JEPA, MAE
 
 WHERE = "Appendix B.1"
@@ -24,6 +26,16 @@ A_SLIP = (
 )
 
 
+def without_brackets(n, a, xi, sides="above and below"):
+    """`layer_velocity` with the transposes in the order in which (3) reads a product."""
+    above, below = n.product(a + 1, n.depth + 1).T, n.product(1, a - 1).T
+    if "above" in sides:
+        above = n.transposes(a + 1, n.depth + 1)
+    if "below" in sides:
+        below = n.transposes(1, a - 1)
+    return above @ (xi - n.total @ n.xx) @ below
+
+
 @claim(
     "eq:22",
     says=r"JEPA: $\dot W_a$ is minus the gradient (20), printed without the brackets around the "
@@ -31,12 +43,11 @@ A_SLIP = (
     chapter=FLOWS,
     check=gradient_check(JEPA, "encoder", sign=-1),
     mutants=[
-        lambda n, a: encoder_part(n, a, n.encoder @ n.yx.T),
-        lambda n, a: encoder_part(n, a, n.encoder @ n.yx, sign=-1),
-        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx, n.depth + 1, right="none"),
+        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx.T),
+        lambda n, a: without_brackets(n, a, n.encoder @ n.yx, "below"),
     ],
     erratum=Erratum(
-        lambda n, a: encoder_part(n, a, n.encoder @ n.yx),
+        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx),
         says=BRACKETS,
         consequence=A_SLIP + " It shows from $L=3$ on.",
     ),
@@ -54,11 +65,7 @@ def jepa_encoder_flow(n, a):
     says=r"JEPA: $\dot V=\bar W\Sigma^{yx}\bar W^\top-V\bar W\Sigma^{xx}\bar W^\top$.",
     chapter=FLOWS,
     check=gradient_check(JEPA, "decoder", sign=-1),
-    mutants=[
-        lambda n: (n.yx - n.total @ n.xx) @ n.encoder.T,
-        lambda n: (n.encoder @ n.yx.T - n.total @ n.xx) @ n.encoder.T,
-        lambda n: (n.total @ n.xx - n.encoder @ n.yx) @ n.encoder.T,
-    ],
+    mutants=[lambda n: (n.encoder @ n.yx.T - n.total @ n.xx) @ n.encoder.T],
 )
 def jepa_decoder_flow(n):
     return n.encoder @ n.yx @ n.encoder.T - n.decoder @ n.encoder @ n.xx @ n.encoder.T
@@ -71,12 +78,12 @@ def jepa_decoder_flow(n):
     chapter=FLOWS,
     check=gradient_check(MAE, "encoder", sign=-1),
     mutants=[
-        lambda n, a: encoder_part(n, a, n.yx.T),
-        lambda n, a: encoder_part(n, a, n.encoder @ n.yx),
-        lambda n, a: layer_velocity(n, a, n.yx, n.depth + 1, right="none"),
+        lambda n, a: layer_velocity(n, a, n.yx.T),
+        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx),
+        lambda n, a: without_brackets(n, a, n.yx, "below"),
     ],
     erratum=Erratum(
-        lambda n, a: encoder_part(n, a, n.yx),
+        lambda n, a: layer_velocity(n, a, n.yx),
         says=BRACKETS,
         consequence=A_SLIP + " It shows from $L=3$ on.",
     ),
@@ -96,7 +103,6 @@ def mae_encoder_flow(n, a):
     mutants=[
         lambda n: (n.encoder @ n.yx - n.total @ n.xx) @ n.encoder.T,
         lambda n: (n.yx.T - n.total @ n.xx) @ n.encoder.T,
-        lambda n: (n.yx - n.total @ n.xx) @ n.encoder,
     ],
 )
 def mae_decoder_flow(n):
@@ -110,18 +116,18 @@ def mae_decoder_flow(n):
     chapter=FLOWS,
     check=gradient_check(JEPA, "encoder", sign=-1),
     mutants=[
-        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx, n.depth + 1, left="none"),
-        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx, n.depth + 1, right="none"),
-        lambda n, a: layer_velocity(n, a, n.total @ n.yx, n.depth + 1),
+        lambda n, a: without_brackets(n, a, n.encoder @ n.yx, "above"),
+        lambda n, a: without_brackets(n, a, n.encoder @ n.yx, "below"),
+        lambda n, a: layer_velocity(n, a, n.total @ n.yx),
     ],
     erratum=Erratum(
-        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx, n.depth + 1),
+        lambda n, a: layer_velocity(n, a, n.encoder @ n.yx),
         says=BRACKETS,
         consequence=A_SLIP + " It shows from $L=2$ on.",
     ),
 )
 def jepa_layer_flow(n, a):
-    return layer_velocity(n, a, n.encoder @ n.yx, n.depth + 1, left="none", right="none")
+    return without_brackets(n, a, n.encoder @ n.yx)
 
 
 @claim(
@@ -130,7 +136,6 @@ def jepa_layer_flow(n, a):
     chapter=FLOWS,
     check=gradient_check(JEPA, "decoder", sign=-1),
     mutants=[
-        lambda n: (n.encoder @ n.yx - n.encoder @ n.xx) @ n.encoder.T,
         lambda n: (n.encoder @ n.yx - n.total @ n.xx) @ n.total.T,
         lambda n: (n.encoder @ n.yx.T - n.total @ n.xx) @ n.encoder.T,
     ],
@@ -139,26 +144,12 @@ def jepa_last_layer_flow(n):
     return n.encoder @ n.yx @ n.encoder.T - n.total @ n.xx @ n.encoder.T
 
 
-def product_rule_terms(n, velocities, swapped=False):
-    """Sum over a = 1 ... L + 1 of (layers above a) velocity_a (layers below a)."""
-    last = n.depth + 1
-    return sum(
-        n.product(1, a - 1) @ velocities[a - 1] @ n.product(a + 1, last)
-        if swapped
-        else n.product(a + 1, last) @ velocities[a - 1] @ n.product(1, a - 1)
-        for a in range(1, last + 1)
-    )
-
-
 @claim(
     "eq:28",
     says=r"The product rule: $\dot W=\sum_{a=1}^{L+1}\big(\prod_{b>a}^{L+1}W_b\big)\dot W_a"
     r"\big(\prod_{b<a}W_b\big)$.",
     chapter=PRODUCT_RULE,
     check=product_rule_check,
-    mutants=[
-        lambda n, v: product_rule_terms(n, v, swapped=True),
-    ],
 )
 def product_velocity(n, velocities):
     return sum(
@@ -167,11 +158,9 @@ def product_velocity(n, velocities):
     )
 
 
-def substituted(n, xi, **brackets):
+def substituted(n, xi, velocity=layer_velocity):
     """The product rule (28) with the layers' velocities put in."""
-    last = n.depth + 1
-    velocities = [layer_velocity(n, a, xi, last, **brackets) for a in range(1, last + 1)]
-    return product_rule_terms(n, velocities)
+    return product_velocity(n, [velocity(n, a, xi) for a in range(1, n.depth + 2)])
 
 
 @claim(
@@ -180,10 +169,9 @@ def substituted(n, xi, **brackets):
     chapter=PRODUCT_RULE,
     check=product_flow_check(JEPA),
     mutants=[
-        lambda n: substituted(n, n.encoder @ n.yx, left="none"),
-        lambda n: substituted(n, n.encoder @ n.yx, right="none"),
+        lambda n: substituted(n, n.encoder @ n.yx, partial(without_brackets, sides="above")),
+        lambda n: substituted(n, n.encoder @ n.yx, partial(without_brackets, sides="below")),
         lambda n: substituted(n, n.yx),
-        lambda n: substituted(n, n.encoder @ n.yx, sign=-1),
     ],
     erratum=Erratum(
         lambda n: substituted(n, n.encoder @ n.yx),
@@ -192,7 +180,7 @@ def substituted(n, xi, **brackets):
     ),
 )
 def jepa_product_flow(n):
-    return substituted(n, n.encoder @ n.yx, left="none", right="none")
+    return substituted(n, n.encoder @ n.yx, without_brackets)
 
 
 @claim(
@@ -202,18 +190,18 @@ def jepa_product_flow(n):
     chapter=FLOWS,
     check=gradient_check(MAE, "encoder", sign=-1),
     mutants=[
-        lambda n, a: layer_velocity(n, a, n.yx, n.depth + 1, left="none"),
-        lambda n, a: layer_velocity(n, a, n.yx, n.depth + 1, right="none"),
-        lambda n, a: layer_velocity(n, a, n.yx.T, n.depth + 1),
+        lambda n, a: without_brackets(n, a, n.yx, "above"),
+        lambda n, a: without_brackets(n, a, n.yx, "below"),
+        lambda n, a: layer_velocity(n, a, n.yx.T),
     ],
     erratum=Erratum(
-        lambda n, a: layer_velocity(n, a, n.yx, n.depth + 1),
+        lambda n, a: layer_velocity(n, a, n.yx),
         says=BRACKETS,
         consequence=A_SLIP + " It shows from $L=2$ on.",
     ),
 )
 def mae_layer_flow(n, a):
-    return layer_velocity(n, a, n.yx, n.depth + 1, left="none", right="none")
+    return without_brackets(n, a, n.yx)
 
 
 @claim(
@@ -223,7 +211,6 @@ def mae_layer_flow(n, a):
     check=gradient_check(MAE, "decoder", sign=-1),
     mutants=[
         lambda n: (n.encoder @ n.yx - n.total @ n.xx) @ n.encoder.T,
-        lambda n: (n.yx - n.total @ n.xx) @ n.total.T,
         lambda n: (n.yx.T - n.total @ n.xx) @ n.encoder.T,
     ],
 )
@@ -237,10 +224,9 @@ def mae_last_layer_flow(n):
     chapter=PRODUCT_RULE,
     check=product_flow_check(MAE),
     mutants=[
-        lambda n: substituted(n, n.yx, left="none"),
-        lambda n: substituted(n, n.yx, right="none"),
+        lambda n: substituted(n, n.yx, partial(without_brackets, sides="above")),
+        lambda n: substituted(n, n.yx, partial(without_brackets, sides="below")),
         lambda n: substituted(n, n.encoder @ n.yx),
-        lambda n: substituted(n, n.yx, sign=-1),
     ],
     erratum=Erratum(
         lambda n: substituted(n, n.yx),
@@ -249,4 +235,4 @@ def mae_last_layer_flow(n):
     ),
 )
 def mae_product_flow(n):
-    return substituted(n, n.yx, left="none", right="none")
+    return substituted(n, n.yx, without_brackets)

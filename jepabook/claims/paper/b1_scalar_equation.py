@@ -33,7 +33,6 @@ def column_norms(matrix):
     mutants=[
         lambda n, U, w: (column_norms(w**1), column_norms(n.encoder.T)),
         lambda n, U, w: (column_norms(w**1), column_norms(n.total)),
-        lambda n, U, w: (column_norms(w ** Fraction(1, n.depth)), column_norms(n.encoder)),
     ],
 )
 def sizes(n, U, w):
@@ -47,10 +46,7 @@ def sizes(n, U, w):
     r"\bar w_i^3\Sigma^{xx}_{ii}$.",
     chapter=ONE_EQUATION,
     check=ode_check(MAE, absorbed=True),
-    mutants=[
-        lambda w, f, L: L * (w ** (2 - Fraction(1, L)) * f.yx - w**3 * f.xx),
-        lambda w, f, L: w ** (2 - Fraction(1, L)) * f.xx - w**3 * f.yx,
-    ],
+    mutants=[lambda w, f, L: w ** (2 - Fraction(1, L)) * f.xx - w**3 * f.yx],
 )
 def mae_size_ode(w, f, L):
     return w ** (2 - Fraction(1, L)) * f.yx - w**3 * f.xx
@@ -99,7 +95,7 @@ def depth_separation_again():
         lambda w, lam, rho, zeta: (
             w ** (3 - zeta) * lam - w**3 * lam / rho,
             w**3 * lam - w**3 * lam / rho,
-        ),
+        )
     ],
 )
 def deep_flow_limit(w, lam, rho, zeta):

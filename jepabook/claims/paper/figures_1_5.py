@@ -91,7 +91,6 @@ def figure_1_check(statement):
     chapter=f"{CHAPTER}#figure-1",
     check=figure_1_check,
     mutants=[
-        lambda panel, objective: CLEAR,
         lambda panel, objective: REVERSED if panel == "distribution_2" else CLEAR,
         lambda panel, objective: REVERSED if objective is JEPA else CLEAR,
         lambda panel, objective: (0.9, 1.0) if objective is MAE else figure_1(panel, objective),

@@ -59,7 +59,6 @@ def figure_2_check(statement):
     mutants=[
         lambda name: {"rho varies, lambda = 1": (-1, -1)}.get(name, figure_2(name)),
         lambda name: {"rho varies, lambda = 1": (None, 1)}.get(name, figure_2(name)),
-        lambda name: {"lambda up, rho down": (1, 1)}.get(name, figure_2(name)),
         lambda name: {"lambda varies, rho = 1": (1, -1)}.get(name, figure_2(name)),
     ],
 )
