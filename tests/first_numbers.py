@@ -21,7 +21,7 @@ from jepabook import (
     unaligned_starts,
 )
 from jepabook.claims import examples
-from jepabook.vision import batches, crops, leaves, model, subspaces
+from jepabook.vision import batches, crops, model, subspaces
 from results import assumptions, decay, flicker, returns, sgd, watch
 
 FLAT = examples.patterns()  # patterns whose entries are all equally large
@@ -83,7 +83,6 @@ def first_numbers():
     generator = torch.Generator().manual_seed(1)
     found["boxes"] = batches.random_boxes(20, 0.3, generator)
     found["patches"] = model.random_masks(5, 16, 0.75, generator)
-    found["leaves"] = leaves.draw(16, 2, np.random.default_rng(1))[0]
     photograph = np.random.default_rng(1).integers(256, size=(80, 90, 3), dtype=np.uint8)
     found["crops"] = crops.cut([photograph], 16, 20, np.random.default_rng(2))[2]
     found["decay"] = decay.start(2)[:, :, :3]

@@ -123,8 +123,10 @@ def main():
         "commit": commit.hash if commit else None,
     }
     for outcome in run(options.only or rounds(), options.jobs):
-        # after each: the next one takes an hour
         outcomes.append(outcome)
+        if outcome.verdict not in stages.ENDED:
+            continue
+        # after each: the next one takes an hour
         known = {name: measured.read(ROOT / status.AARCH64).get(name) for name in rounds()}
         known[outcome.name] = asdict(outcome) | facts
         kept = {name: entry for name, entry in known.items() if entry}

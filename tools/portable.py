@@ -27,7 +27,6 @@ PARTS = {
     "notebooks": (*stages.NBVAL, "notebooks"),
 }
 SKIPPED = "skipped: "
-ENDED = (stages.PASSED, stages.FAILED)
 # what NumPy calls the instructions, from version 2.4 on and before
 INSTRUCTIONS = {"AVX2": {"X86_V3", "AVX2"}, "AVX512": {"X86_V4", "AVX512_SKX"}}
 CHOICES = {
@@ -187,7 +186,7 @@ def record(outcomes):
     Those of other combinations, and of what was interrupted or not run, stay as they are.
     """
     facts = status.facts()
-    ended = [one for one in outcomes if one.verdict in ENDED or skipped(one)]
+    ended = [one for one in outcomes if one.verdict in stages.ENDED or skipped(one)]
     known = measured.read(ROOT / status.PORTABLE)
     for old in list(known):
         # a combination has a row if it is skipped, and else one for each part

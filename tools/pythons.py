@@ -14,8 +14,6 @@ from jepabook._support.command import Parser
 from tools import measured, stages, status, surroundings
 from tools.notebooks import ROOT
 
-ENDED = (stages.PASSED, stages.FAILED)
-
 
 def record(outcomes):
     """Keep outcomes for the page, with machine, versions, commit and date."""
@@ -23,7 +21,7 @@ def record(outcomes):
     facts = status.facts()
     known = measured.read(ROOT / status.PYTHONS)
     for one in outcomes:
-        if one.verdict in ENDED:
+        if one.verdict in stages.ENDED:
             known[f"{python}: {one.name}"] = asdict(one) | facts
     measured.write_whole(ROOT / status.PYTHONS, known)
 

@@ -23,6 +23,7 @@ from tools.surroundings import ROOT
 BROWSER_TESTS = "tests/browser"
 PATIENCE = 20.0  # seconds that an interrupted stage may take to end by itself
 PASSED, FAILED, INTERRUPTED = "passed", "failed", "interrupted"
+ENDED = (PASSED, FAILED)  # by itself: what is kept for a page, for else it says nothing of the code
 # what pytest's exit status says beside 0 and 1
 PYTEST = {
     2: "stopped before its end",

@@ -36,6 +36,7 @@ def test_each_outcome_is_kept_when_it_is_there_and_others_stay(tmp_path, monkeyp
 
     def run(named, jobs):
         yield stages.Outcome(names[1], stages.PASSED, 3, 0, 0, 1.0)
+        yield stages.Outcome(names[0], "killed by signal 2 (Interrupt)")
         raise KeyboardInterrupt
 
     measured.write_whole(status.AARCH64, {name: {"passed": 1} for name in (names[0], "gone")})
