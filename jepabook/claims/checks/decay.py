@@ -17,8 +17,9 @@ ALIGNED = 0.02  # of w_+^2
 def runs(depth):
     """One depth of the record, the words of its script: a dict of arrays.
 
-    ``total`` (decays,), kappa theta at the end; ``law`` (moments, decays), what the law leaves;
-    ``left``, ``law_off`` (moments, decays, seeds); ``kept``, ``off`` (decays, seeds, features).
+    ``spent`` (moments, decays), kappa theta, and ``total`` (decays,), at the end; ``law``
+    (moments, decays), what the law leaves; ``left``, ``law_off`` (moments, decays, seeds);
+    ``kept``, ``off`` (decays, seeds, features).
     """
     arrays, facts = recorded.result("decay")
     decays, times = arrays["decays"], arrays["times"]
@@ -28,6 +29,7 @@ def runs(depth):
     bar = np.where(np.isnan(high), np.inf, np.fmax(low, high / 2))
     step = facts["learning_rate"]
     return {
+        "spent": times[:, None] * decays,
         "total": decays * times[-1],
         "law": (1 - step * decays) ** (2 * np.rint(times / step)[:, None]),
         "left": arrays[f"left_{depth}"],

@@ -342,9 +342,10 @@ def imbalance_velocity(kappa, gap):
 @claim(
     "new:decay-step",
     says=r"In steps of $\eta$ with weight decay $\kappa$, for both objectives and any data, "
-    r"those of a minibatch too, a step takes the imbalance $D=W_{a+1}^\top "
-    r"W_{a+1}-W_aW_a^\top$ to $(1-\eta\kappa)^2D+\eta^2(G_{a+1}^\top "
-    r"G_{a+1}-G_aG_a^\top)$, with the gradients $G_a$ that the step takes.",
+    r"those of a minibatch too, a step takes the imbalance $W_{a+1}^\top "
+    r"W_{a+1}-W_aW_a^\top$ to $(1-\eta\kappa)^2$ times itself plus "
+    r"$\eta^2(\nabla_{a+1}^\top\nabla_{a+1}-\nabla_a\nabla_a^\top)$, with the gradients "
+    r"$\nabla_a$ that the step takes.",
     chapter=f"{CHAPTER}#decay-balance",
     check=checks.decay_step_check,
     mutants=[
@@ -393,9 +394,10 @@ def decayed_size(low, high):
     "new:decay-hundred",
     says=r"JEPA on a hundred features ($\lambda$ from 1 to 1.3, $\rho$ from 1 to 0.5) from "
     "PyTorch's start, one to three layers, gradient descent in steps of 0.1 to "
-    r"$\theta=2000$: while $(1-\eta\kappa)^{2n}$ is 1 % or more, the imbalance is off it "
-    r"by less than a tenth; and with $\kappa\theta=10$, 95 % or more of what is kept is "
-    r"aligned at $w_+$, to 2 % of $w_+^2$: the largest $\rho$, but for one at most. "
+    r"$\theta=2000$: while the law, $(1-\eta\kappa)^2$ a step, leaves 1 % of the imbalance or "
+    "more, the imbalance is off it by less than a tenth of that; and with "
+    r"$\kappa\theta=10$, 95 % or more of what is kept is aligned at $w_+$, to 2 % of $w_+^2$: "
+    r"the largest $\rho$, but for one at most. "
     "(Measured in chapter 14, by rules written before.)",
     chapter=f"{CHAPTER}#decay-balance",
     check=decay.hundred_check,
