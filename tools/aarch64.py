@@ -19,7 +19,7 @@ from tools.notebooks import ROOT
 SYSTEM = ROOT / "_build" / "aarch64" / "system"
 SUITE = "bookworm"  # with Python 3.11
 PACKAGES = SYSTEM / "usr" / "local" / "lib" / "python3.11" / "dist-packages"
-CHAPTERS = ("02", "03", "07", "08", "09", "10")
+CHAPTERS = ("02", "03", "08", "09", "10")
 TESTS = {
     "claims": ("critical_scale", "scalar"),
     "theory": tuple("critical_time dynamics feature_spectrum lerch matrix_flow objectives".split()),
