@@ -22,7 +22,7 @@ from jepabook import (
 )
 from jepabook.claims import examples
 from jepabook.vision import batches, crops, model, subspaces
-from results import assumptions, decay, flicker, returns, sgd, watch
+from results import assumptions, decay, flicker, random_starts, returns, sgd, watch
 
 FLAT = examples.patterns()  # patterns whose entries are all equally large
 
@@ -86,6 +86,8 @@ def first_numbers():
     photograph = np.random.default_rng(1).integers(256, size=(80, 90, 3), dtype=np.uint8)
     found["crops"] = crops.cut([photograph], 16, 20, np.random.default_rng(2))[2]
     found["decay"] = decay.start(2)[:, :, :3]
+    found["random starts"] = random_starts.starts(0, 0)[:, :2]
+    found["drawn features"] = random_starts.features(0, 0)
     found["watched"] = watch.networks(1)["weights"][:, ::100]
     return {
         name: np.concatenate([np.asarray(part, dtype=float).ravel() for part in parts])

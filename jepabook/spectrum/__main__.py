@@ -55,7 +55,7 @@ def _of_images(group):
     group.add_argument(
         "--images",
         help="folder of images or of class folders (then with labels), one that "
-        "jepabook.vision.convert made, parquet, hub:owner/name, photos or leaves",
+        "jepabook.vision.convert made, parquet, hub:owner/name, or photos",
     )
     group.add_argument(
         "--views",
@@ -155,7 +155,8 @@ def _report(options, share, started):
         if share.rank == 0:
             predicted = prediction.predict(found, **start)
             facts = recorded.provenance(options.seed, started, options.device)
-            report.write(options.out, found, predicted, facts, stand)
+            side = options.size if options.images is not None else None
+            report.write(options.out, found, predicted, facts, stand, side)
             print(_told(found, predicted, start, stand, options))
             return stand and report.label_summary(stand, predicted)
     return None

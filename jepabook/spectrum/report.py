@@ -23,6 +23,7 @@ FILES = OTHERS | {FACTS}
 SUMS = "sha256"  # in the facts: of the other files, and of the facts without these sums
 MOST = 0.9  # of what labels tell
 MOST_DRAWN = 24  # features named, and in the panel of the two orders
+MOST_PICTURES = 8
 CERTAIN = 0.95
 
 
@@ -77,7 +78,7 @@ def _sum(facts):
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def write(folder, spectrum, prediction, facts, labels=None):
+def write(folder, spectrum, prediction, facts, labels=None, side=None):
     """Write the report, whole or not at all; an earlier report in its place is replaced.
 
     Parameters
@@ -89,6 +90,8 @@ def write(folder, spectrum, prediction, facts, labels=None):
         Provenance, for the JSON.
     labels : Labels, optional
         Where labels stand: columns of the table, a panel of the figure.
+    side : int, optional
+        Pixels a side, where a feature is a square picture: the figure shows the first ones.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def write(folder, spectrum, prediction, facts, labels=None):
         (new / "features.csv").write_text(table(spectrum, prediction, labels), encoding="utf-8")
         (new / "generalised.csv").write_text(_generalised(spectrum), encoding="utf-8")
         np.save(new / "directions.npy", spectrum.directions)
-        save_figure(new / "figure.png", spectrum, prediction, labels)
+        save_figure(new / "figure.png", spectrum, prediction, labels, side)
         sums = {name: files.sha256(new / name) for name in OTHERS} | {FACTS: _sum(facts)}
         text = json.dumps(facts | {SUMS: sums}, indent=2, allow_nan=False)
         (new / FACTS).write_text(text + "\n", encoding="utf-8")
@@ -237,8 +240,8 @@ def _refuse_others(spectrum, prediction, labels=None):
         raise ValueError(f"prediction must be of the spectrum's {len(spectrum)} features")
 
 
-def save_figure(path, spectrum, prediction, labels=None):
-    """Draw `draw`, and where labels stand, into a file."""
+def save_figure(path, spectrum, prediction, labels=None, side=None):
+    """Draw `draw`, where labels stand, and the first features as pictures, into a file."""
     from matplotlib import rc_context, rcdefaults, rcParams
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -248,14 +251,45 @@ def save_figure(path, spectrum, prediction, labels=None):
     with rc_context():
         rcdefaults()  # a user's settings, of TeX say, are for figures of their own
         rcParams.update(STYLE)
-        panels = 2 if labels is None else 3
-        figure = Figure(figsize=(4.5 * panels, 4.2))
+        panels, first = (2 if labels is None else 3), _first(prediction)[:MOST_PICTURES]
+        shown = side is not None and len(first)
+        figure = Figure(figsize=(4.5 * panels, 6.0 if shown else 4.4), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(1, panels)
-        draw(axes[:2], spectrum, prediction)
+        heights = (4.4, 1.6) if shown else (1,)
+        top, *rest = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        axes = top.subplots(1, panels)
         if labels is not None:
             draw_labels(axes[2], labels, prediction)
+            axes[2].set_title("What your labels tell, and when it is there")
+        axes[0].set_title("What the views share: one point a feature")
+        axes[1].set_title("Which feature comes first")
+        for bottom in rest:
+            _pictures(bottom, spectrum, prediction, first, side)
+        draw(axes[:2], spectrum, prediction)
         figure.savefig(path)
+
+
+def _first(prediction):
+    """Features that are learned, from those that come first in either order on."""
+    places = np.stack([prediction.ranks(o) for o in (JEPA, MAE)])
+    soonest = np.where(places > 0, places, np.inf).min(0)
+    return np.argsort(soonest, kind="stable")[: np.isfinite(soonest).sum()]
+
+
+def _pictures(figure, spectrum, prediction, first, side):
+    """A row of features as grey pictures, with their places."""
+    ranks = [(objective.name, prediction.ranks(objective)) for objective in (JEPA, MAE)]
+    axes = figure.subplots(1, MOST_PICTURES)
+    for ax in axes:
+        ax.axis("off")
+    for ax, feature in zip(axes, first, strict=False):
+        picture = spectrum.directions[:, feature].reshape(side, side)
+        most = 1.5 * np.abs(picture).max()
+        ax.imshow(picture, cmap="gray", vmin=-most, vmax=most)
+        places = "\n".join(f"{name}: {rank[feature] or 'never'}" for name, rank in ranks)
+        ax.set_title(f"feature {feature}\n{places}", fontsize=8)
+    told = "The first features as pictures, bright against dark, and their places in either order"
+    figure.suptitle(told, fontsize=9)
 
 
 def draw(axes, spectrum, prediction):
@@ -273,11 +307,9 @@ def draw(axes, spectrum, prediction):
     several = isinstance(axes, (list, tuple)) or (isinstance(axes, np.ndarray) and axes.ndim == 1)
     if not several or len(axes) != 2 or any(not isinstance(panel, Axes) for panel in axes):
         raise ValueError(f"axes must be two of matplotlib's, got {validate.one_line(axes)}")
-    # those that come first in either order
-    places = np.stack([prediction.ranks(o) for o in (JEPA, MAE)])
-    soonest = np.where(places > 0, places, np.inf).min(0)
-    named = np.argsort(soonest, kind="stable")[: min(MOST_DRAWN, np.isfinite(soonest).sum())]
-    _plane(axes[0], spectrum, places > 0, named)
+    learned = np.stack([prediction.ranks(o) for o in (JEPA, MAE)]) > 0
+    named = _first(prediction)[:MOST_DRAWN]
+    _plane(axes[0], spectrum, learned, named)
     _orders(axes[1], prediction, named)
 
 
@@ -311,8 +343,13 @@ def draw_labels(ax, labels, prediction):
     else:
         told = "what the labels tell\nis not clear of chance"
         ax.text(0.5, 0.5, told, ha="center", va="center", transform=ax.transAxes)
-    ax.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
-    ax.set(xlim=(0, len(labels)), ylim=(-0.05, 1.1), xlabel="features learned")
+    ax.axhline(0.5, color="0.6", linewidth=0.8, zorder=0)
+    ax.text(len(labels), 0.505, "half ", ha="right", va="bottom", fontsize=7, color="0.35")
+    ax.set_xscale("symlog", linthresh=1)
+    ticks = [0, *4 ** np.arange(1 + int(np.log(len(labels)) / np.log(4)))]
+    ax.set_xticks(ticks, [f"{tick}" for tick in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set(xlim=(0, len(labels)), ylim=(-0.05, 1.1), xlabel="features learned (thin: no more are)")
     ax.set_ylabel("share of what the labels tell")
 
 
@@ -342,13 +379,16 @@ def _plane(ax, spectrum, learned, named):
         ax.set_xlim(lam.min() / 2, 2 * np.max(lam_ends, initial=lam.max(), where=lam_ends > 0))
         ax.legend(fontsize=8)
     if not grows.all():
-        ax.set_title(rf"{(~grows).sum()} with $\lambda \leq 0$ not shown", fontsize=8)
+        left_out = rf"{(~grows).sum()} with $\lambda \leq 0$ not shown"
+        ax.set_xlabel(rf"covariance $\lambda$ ({left_out})")
     _numbers(ax, spectrum, named)
 
 
 def _numbers(ax, spectrum, named):
     """The features' numbers, except where one that comes first has the room."""
-    ax.figure.draw_without_rendering()  # where the points are is settled by the layout
+    ax.get_figure(
+        root=True
+    ).draw_without_rendering()  # where the points are is settled by the layout
     taken = []
     for feature in named:
         at = spectrum.lam[feature], spectrum.rho[feature]
@@ -390,7 +430,9 @@ def _orders(ax, prediction, named):
             ax.text(x, last, "never", ha=side, va="center", fontsize=7)
     for x, objective in enumerate((MAE, JEPA)):
         ax.text(x, 0.2, f"{objective.name}'s order", color=COLOURS[objective], ha="center")
-    told = f"coloured: in a pair that {CERTAIN:.0%} of the replicates order differently"
+    told = f"coloured: surely before another in one order and after it in the other ({CERTAIN:.0%})"
+    if not certain:
+        told = "no two are surely in another order for JEPA than for MAE"
     if not named.size:
         ax.text(0.5, 0.9, "of no feature can it be told that it is learned", ha="center")
     ax.text(0.5, last + 1.3, told, ha="center", va="center", fontsize=8, color="0.35")

@@ -19,6 +19,7 @@ from results import (
     decay,
     flicker,
     folds,
+    random_starts,
     returns,
     sgd,
     sgd_orders,
@@ -165,6 +166,17 @@ def test_intervals_hold_the_truth_in_every_cell_as_recorded_and_again_in_the_sma
     assert (np.abs(arrays["photographs"] - 0.95) < 0.05).all()
     d, n, share = arrays["nothing"][0]
     assert coverage.nothing(int(d), int(n), 100) == pytest.approx(share, abs=0.06)
+
+
+@pytest.mark.parametrize("gain", [0, 2])
+def test_the_first_random_starts_keep_the_features_that_are_recorded(gain):
+    """Sizes are those of an integrator whose steps are its machine's, to its tolerance."""
+    arrays, _ = recorded.result("random_starts")
+    found = random_starts.part(0, gain, 12)
+    for key in ("lam", "rho", "positive", "right"):
+        np.testing.assert_allclose(found[key], arrays[f"g0_k{gain}_{key}"][:12], rtol=1e-12)
+    recorded_sizes = arrays[f"g0_k{gain}_sizes"][:, :12]
+    np.testing.assert_allclose(found["sizes"], recorded_sizes, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["balance", "batch"])

@@ -126,6 +126,72 @@ def test_the_report_holds_what_the_functions_return(folder, capsys):
     )
 
 
+def doubtful(name):
+    """Views, and words of the command, that must raise one warning of the report."""
+    rng = np.random.default_rng(2)
+    classes = np.arange(900) % 2
+    if name == "all well":
+        return X, Y, classes + (X[:, 0] > 0), []
+    if name == "tails":
+        x = rng.standard_t(2.1, (4000, 2))
+        return x, x + rng.standard_t(2.1, x.shape), None, []
+    if name == "few rows":
+        return X[:68], Y[:68], None, []
+    if name == "rows in time":
+        order = np.argsort(X[:, 0])
+        return X[order], Y[order], None, []
+    if name == "means":
+        return X + 5, Y + 5, None, []
+    if name == "near":
+        return X, Y, None, ["--epsilon", "0.28"]
+    if name == "nothing shared":
+        return X, rng.standard_normal(X.shape), None, []
+    if name == "no basis":
+        return X, X @ rng.standard_normal((6, 6)) + Y, None, []
+    if name == "rare classes":
+        return X, Y, np.arange(900) // 300, []
+    return X, Y, classes, []  # labels that mean nothing
+
+
+WARNINGS = {
+    "tails": "caution: one row has a tenth or more of the spread of all squares",
+    "few rows": "caution: 68 rows are too few to notice heavy tails",
+    "rows in time": "caution: each group of rows resembles the next one",
+    "means": "caution: the squared mean is",
+    "near": "start near the size at which they count as learned",
+    "nothing shared": "misalignment: none can be told, for x explains no more than chance would",
+    "no basis": "The covariances are far from a common basis",
+    "rare classes": "caution: 3 of 3 classes are in fewer than 4 groups",
+    "empty labels": "caution: of no feature can it be told that the labels vary along it",
+}
+
+
+@pytest.mark.parametrize("name", ["all well", *WARNINGS])
+def test_each_warning_of_the_report_is_there_where_it_must_and_not_where_all_is_well(
+    folder, quick, capsys, name
+):
+    """Each objective's line of no order, and that of random starts, go with an order or none."""
+    x, y, labels, words = doubtful(name)
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    if labels is not None:
+        np.save("labels.npy", labels)
+        words = [*words, "--labels", "labels.npy"]
+    if name == "rare classes":
+        words += ["--groups", "8"]
+    assert run(*words) == 0
+    told = capsys.readouterr().out
+    found = {key for key, warning in WARNINGS.items() if warning in told}
+    also = {"empty labels"} if name == "rare classes" else set()
+    assert found == {name} - {"all well"} | also, told
+    order = strict_json(folder / "report/spectrum.json")["order"]
+    for objective, features in order.items():
+        none = f"{objective}: of no feature can it be told that it is learned"
+        assert (none in told) == (not features)
+    assert ("all this for aligned starts" in told) == any(order.values())
+    assert ("from random starts JEPA keeps" in told) == bool(order["JEPA"])
+
+
 def test_covariances_without_a_common_basis_are_told_with_their_generalised_eigenvalues(
     folder, capsys
 ):
@@ -751,6 +817,8 @@ def test_a_folder_of_images_is_all_that_a_report_needs(
     assert ("labels" in facts) == (where == "classes" and views != "frames")
     assert ("labels (3 classes)" in told) == ("labels" in facts)
     assert ("labels: none, for folders of frames are clips" in told) == (views == "frames")
+    height = image.imread(tmp_path / "report/figure.png").shape[0]  # with features as pictures
+    assert (height > 700) == any(facts["order"].values())
 
 
 def test_brightness_that_tells_the_class_is_what_jitter_takes_from_jepa(
@@ -816,7 +884,7 @@ def test_several_kinds_of_views_have_reports_of_their_own_and_labels_side_by_sid
         (["x.npy", "--images", "photos", "--views", "crops"], "x must be left out with --images"),
         (
             ["--images", "nowhere", "--views", "crops"],
-            "images must be 'photos', 'leaves', a folder",
+            "images must be 'photos', a folder, a .parquet file",
         ),
         (["--images", "photos", "--views", "crops", "--size", "0"], "size must be an integer >= "),
         (
