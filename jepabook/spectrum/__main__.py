@@ -217,6 +217,10 @@ def _refuse_no_figure():
         raise ValueError(told) from None
 
 
+def _features(count):
+    return f"{count} feature" + "s" * (count != 1)
+
+
 def _learned(objective, predicted, swapped):
     """Lines on what the objective learns."""
     counts, others = (
@@ -227,8 +231,8 @@ def _learned(objective, predicted, swapped):
     kept = predicted.undisturbed(objective)
     first = ", ".join(map(str, order[:8])) + (", ..." if len(order) > 8 else "")
     lines = [
-        f"{objective.name} learns {counts['sure']} features surely, {counts['likely']} likely, in "
-        f"the order {first}"
+        f"{objective.name} learns {_features(counts['sure'])} surely, {counts['likely']} likely, "
+        f"in the order {first}"
         if len(order)
         else f"{objective.name}: of no feature can it be told that it is learned",
         f"  not learned: {counts['surely not']} surely, {counts['likely not']} likely; cannot be "
@@ -251,20 +255,22 @@ def _stand(stand, predicted):
     """Lines on where labels stand."""
     found = report.label_summary(stand, predicted)
     kind = "numbers" if found["classes"] is None else f"{found['classes']} classes"
-    lines = [
-        f"labels ({kind}): told from {found['sure']} features surely, {found['likely']} likely"
-    ]
+    sure = _features(found["sure"])
+    lines = [f"labels ({kind}): told from {sure} surely, {found['likely']} likely"]
     if found["rho"] is not None:
         lines.append(
             f"  rho {found['rho']:.3f} with standard error {found['rho_error']:.3f}, "
-            f"lambda {found['lam']:.3g} with {found['lam_error']:.2g}: means over what they tell"
+            f"lambda {found['lam']:.3g} with {found['lam_error']:.2g}: means of the features', "
+            "each weighed by what it tells"
         )
         for objective in (JEPA, MAE):
             here = found[objective.name]
-            when = [f"after {n} features" if n else "never" for n in (here["half"], here["most"])]
+            half, most = (
+                f"after {_features(n)}" if n else "never" for n in (here["half"], here["most"])
+            )
             lines.append(
-                f"  {objective.name} has half of what they tell {when[0]}, {report.MOST:.0%} "
-                f"{when[1]}, in all {here['in_all']:.0%}"
+                f"  {objective.name} has half of what they tell {half}, {report.MOST:.0%} {most}; "
+                f"all that it learns has {here['in_all']:.0%}"
             )
     return lines + [f"  caution: {caution}" for caution in stand.cautions]
 
@@ -275,40 +281,51 @@ def _told(found, predicted, start, stand, options):
     certain = sum(pair.certainty >= report.CERTAIN for pair in pairs)
     lines = [
         f"{found.count} pairs, {len(found)} features: directions from "
-        f"{found.swapped.held_out} pairs, values from the {found.held_out} others",
-        f"explained: {found.explained:.1%} of the variance of y, by the best linear predictor",
-        f"misalignment: {found.misalignment:.1%} of that is lost if features predict themselves"
-        if np.isfinite(found.misalignment)
-        else "misalignment: none can be told, for x explains no more than chance would",
-        f"correlation between features of x: {found.correlation:.3f} root mean square",
+        f"{found.swapped.held_out} pairs, values from the {found.held_out} others"
     ]
     swapped = prediction.predict(found.swapped, **start)
     for objective in (JEPA, MAE):
         lines += _learned(objective, predicted, swapped)
+    lines.append(f"pairs that they order differently: {len(pairs)}, {certain} of them surely")
     if stand is not None:
         lines += _stand(stand, predicted)
     elif options.views == "frames":
         lines.append(
             "labels: none, for folders of frames are clips; with arrays of pairs --labels is asked"
         )
-    lines.append(f"pairs that they order differently: {len(pairs)}, {certain} of them surely")
-    lines += [f"caution: {caution}" for caution in found.cautions]
-    if any(len(predicted.order(objective)) for objective in (JEPA, MAE)):
-        lines.append("all this for aligned starts of one scale; from random ones fewer orders hold")
     kept = report.kept_first(found, predicted)
     if len(kept):
         some = ", ".join(map(str, kept[:8])) + (", ..." if len(kept) > 8 else "")
         lines.append(
-            f"from random starts JEPA keeps some of these, mostly from the largest rho on: {some} "
-            "(chapter 6)"
+            f"from random starts JEPA keeps some of these, mostly from the largest rho on: {some}"
         )
+        gain, right, trials = report.came_true(predicted)
+        lines.append(
+            f"  that came true in {right} of {trials} recorded trials at a gain of {gain}, the "
+            "nearest to this start's (chapter 6)"
+        )
+    lines += ["how far to trust it:", *(f"  {line}" for line in _trust(found, predicted))]
+    return "\n".join([*lines, f"report: {options.out}"])
+
+
+def _trust(found, predicted):
+    """Lines on how well the theory fits the data."""
+    lines = [
+        f"explained: {found.explained:.1%} of the variance of y, by the best linear predictor",
+        f"misalignment: {found.misalignment:.1%} of that is lost if features predict themselves"
+        if np.isfinite(found.misalignment)
+        else "misalignment: none can be told, for x explains no more than chance would",
+        f"correlation between features of x: {found.correlation:.3f} root mean square",
+    ]
+    if any(len(predicted.order(objective)) for objective in (JEPA, MAE)):
+        lines.append("all this for aligned starts of one scale; from random ones fewer orders hold")
     if found.misalignment >= FAR:
         rho = np.round(found.generalised()[0][:5], 3).tolist()
         lines.append(
-            f"The covariances are far from a common basis. Generalised eigenvalues: {rho} ... "
-            "(generalised.csv)"
+            "caution: the covariances are far from a common basis, features are mixtures "
+            f"(chapter 6). Generalised eigenvalues: {rho} ... (generalised.csv)"
         )
-    return "\n".join([*lines, f"report: {options.out}"])
+    return lines + [f"caution: {caution}" for caution in found.cautions]
 
 
 if __name__ == "__main__":

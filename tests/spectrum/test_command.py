@@ -14,11 +14,12 @@ import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
 
-from jepabook import JEPA, MAE, spectrum
+from jepabook import JEPA, MAE, recorded, spectrum
 from jepabook._support import arrays, files
 from jepabook.spectrum import report, sources
 from jepabook.spectrum.__main__ import main
 from jepabook.spectrum.prediction import VERDICTS
+from results import random_starts
 from tests import commands
 from tests.commands import Trap, contents
 from tests.trainings import Death, Killed
@@ -121,9 +122,23 @@ def test_the_report_holds_what_the_functions_return(folder, capsys):
     assert facts["random_starts"] == kept
     some = ", ".join(map(str, kept))
     assert (
-        f"from random starts JEPA keeps some of these, mostly from the largest rho on: {some} ("
+        f"from random starts JEPA keeps some of these, mostly from the largest rho on: {some}\n"
         in (told.out)
     )
+
+
+@pytest.mark.parametrize("gain", range(len(random_starts.GAINS)))
+def test_the_trials_that_came_true_are_the_recorded_ones_of_the_nearest_gain(gain):
+    arrays, _ = recorded.result("random_starts")
+    right = []
+    for grid in range(len(random_starts.GRIDS)):
+        found = {key: arrays[f"g{grid}_k{gain}_{key}"] for key in ("sizes", "rho")}
+        right += [*random_starts.by_rho(random_starts.kept(found), found["rho"])[0]]
+    found, start = spectrum.estimate(X, Y, device="cpu"), random_starts.GAINS[gain] ** 2
+    for factor in (0.9, 1.1):
+        predicted = spectrum.predict(found, depth=2, epsilon=factor * start)
+        told = report.came_true(predicted)
+        assert told == (round(random_starts.GAINS[gain], 2), sum(right), len(right))
 
 
 def doubtful(name):
@@ -160,7 +175,7 @@ WARNINGS = {
     "means": "caution: the squared mean is",
     "near": "start near the size at which they count as learned",
     "nothing shared": "misalignment: none can be told, for x explains no more than chance would",
-    "no basis": "The covariances are far from a common basis",
+    "no basis": "caution: the covariances are far from a common basis",
     "rare classes": "caution: 3 of 3 classes are in fewer than 4 groups",
     "empty labels": "caution: of no feature can it be told that the labels vary along it",
 }
