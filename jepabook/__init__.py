@@ -25,6 +25,7 @@ _HOMES = {
         "loss_curves",
         "matrix_flow",
         "noncommuting",
+        "normalised_target",
         "objectives",
         "predictor_rate",
         "rests",

@@ -192,6 +192,10 @@ def theory():
         "loss_curves.curve": made("objective", "lam", "rho", "depth", "epsilon")
         | {"t": [0.0, 1.0], "variance_y": 2.0, "weight_decay": 0.01}
         | {"target_rate": 0.5, "teacher": 0.1},
+        "normalised_target.gains": {"variances": [1.0, 2.0], "scale": 2.0},
+        "normalised_target.final_size": made("lam", "rho", "depth", scale=2.0),
+        "normalised_target.trajectory": made("lam", "rho", "depth", "epsilon", scale=2.0)
+        | {"t": [0.0, 1.0]},
         "predictor_rate.least_rate": made("lam", "rho", "depth", weight_decay=0.01),
         "predictor_rate.trajectory": made("lam", "rho", "depth", "epsilon", predictor_rate=2.0)
         | {"t": [0.0, 1.0], "weight_decay": 0.01},

@@ -25,6 +25,7 @@ FOLDER = "book/live"
 LINKS = "links.yml"
 SHARED = ("numbers", "theory", "courses", "plot", "controls")
 MORE = {  # what some pictures need besides
+    "curve": ("features", "losses"),
     "explorer": ("features",),
     "film": ("network",),
     "masks": ("network",),

@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
 from jepabook import (
     JEPA,
@@ -17,6 +18,7 @@ from jepabook import (
     dynamics,
     generative,
     linear_net,
+    loss_curves,
     minibatch,
     random_masks,
 )
@@ -555,6 +557,150 @@ def test_profiles_are_the_same_sizes_over_the_features(visit):
         ends = plot.locator("circle.exact").evaluate_all("a => a.map(one => +one.dataset.size)")
         close(ends, curves[objective])
     until(page, "location.hash.includes('show=profiles')")
+
+
+# --- the training curve -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def followed(browser):
+    """followed(features, settings, times): what losses.js has at these times."""
+    page = browser.new_page()
+    for name in ("numbers", "losses"):
+        page.add_script_tag(path=str(STATIC / f"{name}.js"))
+    program = """([list, view, times]) => {
+        const features = list.map(([lam, rho]) => ({lam, rho}));
+        const training = losses.training(features, {...view, tau: view.tau ?? Infinity});
+        const moments = times ?? [0.001, 0.1, 0.3, 0.6, 1].map(share => share * training.horizon);
+        return moments.map(t => training.at(t));
+    }"""
+    yield lambda *given: page.evaluate(program, list(given))
+    page.close()
+
+
+def by_scipy(features, view, times):
+    """Loss, floor and variance of the target (3, n), by another integrator and equations."""
+    L, alpha, tau = view["L"], view["alpha"], view["tau"]
+    total = np.zeros((3, len(times)))
+    for lam, rho in features:
+        variance = lam / rho
+
+        def slope(_, state, lam=lam, variance=variance):
+            omega, v, slow = np.exp(state)
+            seen = omega if tau is None else slow
+            left = lam * seen**L - variance * v * omega**L
+            lag = 0.0 if tau is None else tau * (omega / slow - 1)
+            return np.array([v * omega ** (L - 2) * left, alpha * omega**L * left / v, lag]) / L
+
+        start, exact = [np.log(view["eps"]) / L] * 3, {"rtol": 1e-12, "atol": 1e-13}
+        found = solve_ivp(slope, (0, times[-1]), start, "Radau", times, **exact)
+        omega, v, slow = np.exp(found.y)
+        target = (omega if tau is None else slow) ** L
+        floor = 0.5 * (variance - lam * rho) * target**2
+        gap = 0.5 * variance * (v * omega**L - rho * target) ** 2
+        total += gap + floor, floor, variance * target**2
+    return total
+
+
+THREE = [(1.2, 0.95), (1.0, 0.9), (1.1, 0.8)]
+
+
+@pytest.mark.parametrize(
+    ("features", "changed"),
+    [
+        (THREE, {}),
+        (THREE, {"tau": 1e-3}),
+        (THREE, {"tau": 0.0}),
+        (PAIR, {"L": 1, "eps": 0.01, "alpha": 30}),
+        (PAIR, {"L": 4, "eps": 0.01, "tau": 0.1, "alpha": 3}),
+        ([(1.0, 0.3), (1.2, 0.9)], {"L": 2, "eps": 0.3, "alpha": 0.4}),
+    ],
+)
+def test_the_losses_are_scipys(followed, features, changed):
+    view = {"L": 3, "eps": 0.02, "alpha": 1, "tau": None} | changed
+    found = followed(features, view, None)
+    times = [one["t"] for one in found]
+    told = np.array([[one[name] for one in found] for name in ("loss", "floor", "variance")])
+    close(told, by_scipy(features, view, times))
+    close([one["share"] for one in found], 2 * told[0] / told[2])
+
+
+@pytest.mark.parametrize("tau", [None, 0.1, 1e-3])
+def test_the_losses_are_the_packages(followed, tau):
+    lam, rho = np.array(THREE).T
+    view, times = {"L": 3, "eps": 0.02, "alpha": 1, "tau": tau}, [30.0, 400.0, 5e3]
+    known = {"depth": 3, "epsilon": 0.02, "target_rate": tau}
+    curve = loss_curves.curve(JEPA, [0.0, *times], lam, rho, **known)
+    found = followed(THREE, view, times)
+    exact = TOLERANCE if tau is None else 1e-7  # of a take-off, the package says
+    close([one["loss"] for one in found], curve.loss.sum(-1)[1:], rtol=exact)
+    close([one["sizes"] for one in found], curve.size[1:], rtol=exact)
+
+
+def values(page):
+    """What the line under the pointer tells: the time, and numbers by name."""
+    line = page.locator("[data-part=values] p")
+    data = line.locator("data").evaluate_all(
+        "all => Object.fromEntries(all.map(one => [one.dataset.name, Number(one.value)]))"
+    )
+    return float(line.get_attribute("data-t")), data
+
+
+def test_the_curve_tells_where_it_begins_to_rise(visit):
+    page = visit("curve")
+    text = words(page)
+    assert text.startswith("The loss falls, then rises. It begins to rise at t = 863.7 and ends")
+    assert "The unexplained share only falls: from 0.6 to 0.18." in text
+    turn = float(page.locator("[data-name=turn]").get_attribute("value"))
+    near = turn * np.array([0.99, 1.0, 1.01])
+    view = {"L": 3, "eps": 0.02, "alpha": 1, "tau": 1e-3}
+    loss = by_scipy(THREE, view, near)[0]
+    assert loss[1] < loss[0] and loss[1] < loss[2]
+    dot = page.locator("[data-part=loss] circle")
+    assert float(dot.get_attribute("data-t")) == turn
+    for name, start in (
+        ("no average", "The loss rises from the first step on"),
+        ("a frozen teacher", "The loss only falls"),
+        ("a fast predictor", "The loss falls, then rises."),
+    ):
+        page.get_by_role("button", name=name).first.click()
+        assert words(page).startswith(start)
+
+
+def test_a_perfect_feature_turns_where_the_theorem_says(visit):
+    """Two alike, so that both turn at once: at turning_sizes, by the closed form of time."""
+    page = visit("curve", "#f=1:0.9999,1:0.9999&L=4&eps=0.05&alpha=1&tau=off")
+    turns = page.locator("[data-part=loss] circle").evaluate_all("a => a.map(o => +o.dataset.t)")
+    sizes = loss_curves.turning_sizes(1.0, 0.9999, depth=4)
+    known = {"depth": 4, "epsilon": 0.05}
+    stated = [dynamics.time_to_reach(JEPA, size, 1.0, 0.9999, **known) for size in sizes]
+    close(turns, stated, rtol=1e-7)  # the second is flat
+    assert words(page).startswith("The loss rises, then falls, then rises")
+
+
+def test_the_curve_by_keyboard_and_touch(visit):
+    page = visit("curve", "#f=1:0.9,1.2:0.6&L=2&eps=0.05&alpha=1&tau=off")
+    panel = page.locator("[data-part=share]")
+    panel.focus()
+    panel.press("Home")
+    early, first = values(page)
+    panel.press("End")
+    late, last = values(page)
+    assert late > 100 * early and last["share"] < first["share"] and last["loss"] > first["loss"]
+    assert last["size-1"] == pytest.approx(0.81, rel=1e-4)
+    view = {"L": 2, "eps": 0.05, "alpha": 1, "tau": None}
+    loss, floor, _ = by_scipy([(1.0, 0.9), (1.2, 0.6)], view, [late])
+    close([last["loss"], last["floor"]], [loss[0], floor[0]])
+    panel.press("Escape")
+    assert page.locator("[data-part=values] p").count() == 0
+    page.locator("#curve-alpha").press("End")
+    page.locator("[data-part=tau]").select_option("0")
+    assert words(page).startswith("The loss only falls")
+    until(page, "location.hash.endsWith('&L=2&eps=0.05&alpha=100&tau=0')")
+    phone = visit("curve", width=audit.NARROW, has_touch=True)
+    phone.locator("[data-part=loss]").tap(position={"x": 150, "y": 60})
+    assert values(phone)[1]["loss"] > 0
+    assert audit.shift(phone) < audit.SHIFT_LIMIT
 
 
 # --- the film and the masks ---------------------------------------------------------------------

@@ -762,6 +762,7 @@ def saddles_check(statement):
     r"do not commute. One is stable, the largest; every other is a saddle. (For commuting ones by "
     r"the two rests of each feature; else measured.)",
     chapter=f"{CHAPTER}#stop-gradient",
+    ground="measured",
     check=saddles_check,
     mutants=[
         lambda d: (2**d, 2**d),
