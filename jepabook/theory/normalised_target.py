@@ -6,7 +6,7 @@ is E[D W y x'], with D = E[N(u) u'] E[u u']^-1 of the code u = W y (Bussgang). D
 eigenvectors, so aligned layers stay aligned, and feature i of variance s_i = sigma_i^2 w_i^2 in the
 code moves as in JEPA with its push multiplied by a gain::
 
-    domega_i/dtheta = omega_i^(2L - 1) (D_i lam_i - sigma_i^2 omega_i)
+    domega_i/dtheta = omega_i^(2L) (D_i lam_i - sigma_i^2 omega_i)
     D_i = scale E[u_i^2 / |u|] / s_i
 
 The gain is about scale / |u| for all where no feature dominates, and less for one that does. It is
@@ -125,7 +125,7 @@ def trajectory(t, lam, rho, *, depth, epsilon, scale=1.0):
     def slope(_, x):
         omega = np.exp(x)
         gain = scale * _gains(lam / rho * omega ** (2 * depth))
-        return omega ** (2 * depth - 2) * lam * (gain - omega / rho) / depth
+        return omega ** (2 * depth - 1) * lam * (gain - omega / rho) / depth
 
     start = np.full(len(lam), np.log(epsilon) / depth)
     options = {"method": "LSODA", "t_eval": t, "rtol": 1e-9, "atol": 1e-11}

@@ -181,7 +181,7 @@ def _follows(statement, rng):
         steps = (second.mT @ by_encoder, by_encoder @ first.mT, error.mT @ ahead)
         weights = weights - rate * np.array(steps) / 200
         push = lam * statement(lam / rho * omega**4)
-        omega = omega + rate * omega**3 * (push - lam / rho * omega)
+        omega = omega + rate * omega**4 * (push - lam / rho * omega)
         if now % 500 == 0:
             sizes = np.linalg.norm(weights[1] @ weights[0], axis=-2).mean(0)
             if not np.allclose(sizes, omega**2, rtol=0.05):
