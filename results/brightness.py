@@ -32,7 +32,8 @@ Arrays have the axes objective (`NAMES`), strength, seed, model kept (after ``st
 
 ``theory`` (depth in ``depths``, JEPA and MAE, strength in ``fine``) is the predicted CKA, ``lam``
 and ``rho`` (strength in ``fine``) are of brightness. ``loss`` (objective, strength, seed, logged
-step) is at the steps ``logged``. ``spread`` is the standard deviation of brightness.
+step) is at the steps ``logged``, and ``hours`` (objective, strength, seed) is their time, of
+several trainings at once. ``spread`` is the standard deviation of brightness.
 """
 
 import itertools
@@ -116,9 +117,9 @@ def plan(name, times, seed, spread, steps=STEPS):
 
 def measured(network, shown, value):
     """Of both encoders: CKA and shares, dict of name to array (2,)."""
-    arrays = {name: np.empty(2) for name in ("cka", "share", "probe")}
+    arrays = {name: np.full(2, np.nan) for name in ("cka", "share", "probe")}
     fitted = np.arange(len(value)) < len(value) // 2
-    for k, online in enumerate((False, True)):
+    for k, online in enumerate((False, True) if hasattr(network, "target") else (False,)):
         found = torch.cat([network.encode(part, online=online) for part in shown.split(250)])
         found = found.double().numpy()
         found, of = found - found[fitted].mean(0), value - value[fitted].mean()
@@ -128,7 +129,7 @@ def measured(network, shown, value):
         weights = np.linalg.lstsq(found[fitted], of[fitted], rcond=1e-6)[0]
         rest = of[~fitted] - found[~fitted] @ weights
         arrays["probe"][k] = 1 - np.square(rest).mean() / value[~fitted].var()
-    return arrays
+    return {name: np.where(np.isnan(both), both[0], both) for name, both in arrays.items()}
 
 
 def work():
@@ -167,6 +168,9 @@ def main():
         for key in ("cka", "share", "probe")
     }
     arrays["loss"] = stacked(lambda *run: [line["loss"] for line in logs[run]])
+    speeds = stacked(lambda *run: [line["images_per_second"] for line in logs[run]])
+    steps = np.diff([line["step"] for line in logs[NAMES[0], 0, 0]], prepend=0)
+    arrays["hours"] = (steps * BATCH / speeds).sum(-1) / 3600
     arrays["logged"] = [line["step"] for line in logs[NAMES[0], 0, 0]]
     arrays |= {"steps": kept, "times": TIMES, "fine": FINE, "depths": DEPTHS, "spread": spread}
     arrays |= {"theory": cka, "lam": lam, "rho": rho}
