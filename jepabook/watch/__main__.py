@@ -60,11 +60,15 @@ def _json(found):
     return json.dumps(whole, allow_nan=False)
 
 
+_WORDS = {"share": "loss / variance", "odds": "explained / unexplained"}
+
+
 def _told(found):
     """What the command prints."""
     lines = [f"{found.case}: {found.why}"]
     for name, values in found.levels.items():
-        lines.append(f"  {name}: {', '.join(f'{value:.3g}' for value in values)}")
+        told = ", ".join(f"{value:.3g}" for value in values)
+        lines.append(f"  {_WORDS.get(name, name)}: {told}")
     lines.append("from the first to the last:")
     for name, change in found.changes.items():
         if name == "lost":
@@ -72,7 +76,8 @@ def _told(found):
             lines.append("  lost: {} ({} to {})".format(*numbers))
         else:
             numbers = [f"{value:.3g}" for value in np.array(list(asdict(change).values()))]
-            lines.append("  {}: times {} ({} to {}), {}".format(name, *numbers, change.course))
+            word = _WORDS.get(name, name)
+            lines.append("  {}: times {} ({} to {}), {}".format(word, *numbers, change.course))
     return "\n".join(lines)
 
 

@@ -141,7 +141,9 @@ def of_embeddings(changes):
         return NOISE, "what one view does not tell of the other grows faster than what it tells"
     if course["explained"] == "up":
         if course["unexplained"] == "up":
-            return RISING, "what one view tells of the other grows, and the loss's floor with it"
+            why = "what one view tells of the other grows, and the loss's floor with it"
+            larger = "; both alike, as they would if the scale alone had grown"
+            return RISING, why + larger * (course["odds"] == "still")
         return LEARNING, "what one view tells of the other grows"
     if course["explained"] == course["unexplained"] == "down":
         return SHRINKING, "all that the target holds shrinks alike: decay, or on the way to zero"

@@ -44,6 +44,13 @@ def test_each_case_is_told_where_it_is_plain(case, turned):
     assert found.case == case, (found.why, found.changes)
 
 
+def test_a_larger_scale_alone_is_said_to_be_possible_and_learning_is_not_doubted():
+    larger = watch.embeddings([views(FEW), views(2 * FEW, turned=True)])
+    learned = watch.embeddings([views(FEW), views(np.array([2, 2, 2, 0.5, 0.5, 0.5]))])
+    assert larger.case == learned.case == rule.RISING
+    assert "the scale alone" in larger.why and "the scale alone" not in learned.why
+
+
 def test_levels_and_changes_are_those_of_the_features():
     found = watch.embeddings([views(FEW), views(ALL), views(2 * ALL)])
     for name, of_one in (("explained", CLEAN**2), ("unexplained", 1 - CLEAN**2)):
