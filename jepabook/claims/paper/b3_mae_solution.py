@@ -133,7 +133,7 @@ def implicit(f, phi):
 
 def right_lerch(z, s, a):
     """(95) at s = 1."""
-    return lerch(z, a)
+    return lerch(z, a) if s == 1 else mp.nan
 
 
 def printed_lerch(z, s, a):
