@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from jepabook._support import command as _command
-from jepabook.watch import files
+from jepabook.watch import files, rule
 from jepabook.watch.curves import log
 from jepabook.watch.pairs import GROUPS, embeddings
 
@@ -71,9 +71,9 @@ def _told(found):
         lines.append(f"  {_WORDS.get(name, name)}: {told}")
     lines.append("from the first to the last:")
     for name, change in found.changes.items():
-        if name == "lost":
+        if name in rule.SHARES:
             numbers = [f"{100 * value:.0f} %" for value in asdict(change).values()]
-            lines.append("  lost: {} ({} to {})".format(*numbers))
+            lines.append("  {}: {} ({} to {})".format(name, *numbers))
         else:
             numbers = [f"{value:.3g}" for value in np.array(list(asdict(change).values()))]
             word = _WORDS.get(name, name)

@@ -29,7 +29,8 @@ def embeddings(checkpoints, clusters=None, groups=GROUPS, confidence=0.95):
     -------
     Reading
         Levels and changes of "variance", "explained", "unexplained" and "odds" (their ratio), the
-        level of "rank", the target's effective rank, and the change "lost": see `watch.rule`.
+        level of "rank", the target's effective rank, and the changes "lost" and "unlike": see
+        `watch.rule`.
         Explained is by least squares from the other groups, so it can come out below zero.
 
     Raises
@@ -64,7 +65,9 @@ def embeddings(checkpoints, clusters=None, groups=GROUPS, confidence=0.95):
         name: _factor(sums[0], sums[-1], name, confidence)
         for name in ("variance", "explained", "unexplained", "odds")
     }
+    cross = _cross(views[0], views[-1], member, groups)
     changes["lost"] = _lost(views[0], views[-1], sums[0], member, groups, confidence)
+    changes["unlike"] = _unlike(sums[0]["yy"], sums[-1]["yy"], cross, confidence)
     levels = {name: [float(value) for value in values] for name, values in levels.items()}
     return rule.Reading(*rule.of_embeddings(changes), changes, levels)
 
@@ -140,6 +143,31 @@ def _factor(first, last, name, confidence):
     everyone = np.ones(count, bool)
     without = [change(np.arange(count) != g) for g in range(count)]
     return rule.interval(change(everyone), without, confidence, rule.factor)
+
+
+def _cross(first, last, member, groups):
+    """The targets at both checkpoints against each other, by group: (groups, p, p)."""
+    return np.array([last[1][member == g].T @ first[1][member == g] for g in range(groups)])
+
+
+def _unlike(old, new, cross, confidence):
+    """How much the factors by which directions of the target grew differ, over their mean."""
+
+    def squares(moments, keep):
+        return np.sum(moments[keep].sum(0) ** 2)
+
+    def value(keep):
+        shared = squares(cross, keep)
+        whole = squares(old, keep) * squares(new, keep)
+        rest = whole - shared**2
+        # below that it is what rounding left
+        return np.sqrt(rest) / max(shared, 1e-300) if rest > 1e-12 * whole else 0.0
+
+    everyone = np.arange(len(old))
+    without = [value(everyone != g) for g in everyone]
+    return rule.interval(
+        value(everyone >= 0), without, confidence, lambda share: min(max(share, 0), 1e300)
+    )
 
 
 def _largest(new, old):

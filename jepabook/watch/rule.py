@@ -19,6 +19,17 @@ variance changed, or 1, what fell below a quarter of f is lost::
 
 It is 0 if all shrink alike, and the share of what is gone if the rest stays.
 
+An encoding can also become larger and nothing else: the target at the second checkpoint is then the
+first one's times a number, turned. V, G and U grow alike, and so they would if every feature that
+is there were learned on at one pace: which of the two it was, these numbers do not hold. So the
+fifth number is `unlike`. If directions of variances a have grown by factors m,
+
+    unlike = (standard deviation of m) / (mean of m), both with weights a^2
+
+which is 0 exactly if all grew alike. (It is sqrt(1 / R^2 - 1) with the RV coefficient R of both
+targets over the same rows, and so counts what is new as well as what grew.) The factors' mean being
+V's, 1 - 1 / V's factor is the share of the second target that growth has made.
+
 A quantity has *changed* if its interval lies beyond 5 %, it *stayed* if its interval lies within
 10 %, else nothing is known of it. In this order:
 
@@ -26,20 +37,24 @@ A quantity has *changed* if its interval lies beyond 5 %, it *stayed* if its int
 2. partial collapse: `lost` is surely above 0.1, and G has not risen.
 3. cannot be told, if `lost` is not surely below 0.1.
 4. learning noise: U has risen and G / U has fallen.
-5. learning while the loss rises: G has risen and so has U.
-6. learning: G has risen.
-7. shrinking: G and U have fallen.
-8. stalled: G and U stayed.
-9. cannot be told.
+5. growing, all alike: V has risen, `unlike` is surely below a fifth of the share that growth has
+   made, and G / U has not changed.
+6. learning while the loss rises: G has risen and so has U.
+7. learning: G has risen.
+8. shrinking: G and U have fallen.
+9. stalled: G and U stayed.
+10. cannot be told.
 
-A log holds the loss and at best V. There is neither G nor `lost` in it, so: full collapse as above;
-if V and loss / V both rose, it cannot be told; V up, loss / V down or as it was: learning, or
-learning while the loss rises; V down: cannot be told, for features may be lost, shrink together, or
-be noisy ones that leave; V as it was, loss / V down: learning (a predictor that catches up); both
-as they were: stalled. Without V nothing can be told.
+A log holds the loss and at best V. There is neither G nor `lost` nor `unlike` in it, so: full
+collapse as above; if V and loss / V both rose, it cannot be told; V up, loss / V down: learning, or
+learning while the loss rises; V up, loss / V as it was: cannot be told, for what is new may be as
+predictable as what was there, or the scale alone has grown; V down: cannot be told, for features
+may be lost, shrink together, or be noisy ones that leave; V as it was, loss / V down: learning (a
+predictor that catches up); both as they were: stalled. Without V nothing can be told.
 
-A first rule had no case 7 and called a fifth of tr (A - B)_+ / tr A a partial collapse. In a run of
-its own most of what it called so had lost no feature by that run's measure; so there is a second.
+This is the third rule. The first had no case 8 and called a fifth of tr (A - B)_+ / tr A a partial
+collapse; in a run of its own most of what it called so had lost no feature by that run's measure.
+The second had no case 5, and called a larger scale learning. Each was judged on seeds of its own.
 """
 
 from dataclasses import dataclass
@@ -53,11 +68,14 @@ CANNOT = "cannot be told"
 LEARNING, RISING = "learning", "learning while the loss rises"
 FULL, PARTIAL = "full collapse", "partial collapse"
 NOISE, SHRINKING, STALLED = "learning noise", "shrinking", "stalled"
+GROWING = "growing, all alike"
 #: What can be told.
-CASES = (LEARNING, RISING, NOISE, STALLED, SHRINKING, PARTIAL, FULL, CANNOT)
+CASES = (LEARNING, RISING, NOISE, STALLED, GROWING, SHRINKING, PARTIAL, FULL, CANNOT)
 
 CHANGED, STAYED = np.log(1.05), np.log(1.10)
-GONE, LOST, KEPT = np.log(0.01), 0.1, 0.25
+GONE, LOST, KEPT, UNLIKE = np.log(0.01), 0.1, 0.25, 0.2
+#: Changes that are shares, not factors.
+SHARES = ("lost", "unlike")
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,7 @@ class Change:
     Attributes
     ----------
     value, low, high : float
-        For `lost` the share, for all else the factor by which it changed.
+        For `lost` and `unlike` the number, for all else the factor by which it changed.
     """
 
     value: float
@@ -127,9 +145,10 @@ def interval(value, replicates, confidence, shrink):
 
 
 def of_embeddings(changes):
-    """The case and the reason, from the changes of V, G, U, G / U and `lost`."""
-    course = {name: change.course for name, change in changes.items() if name != "lost"}
-    lost = changes["lost"]
+    """The case and the reason, from the changes of V, G, U, G / U, `lost` and `unlike`."""
+    course = {name: change.course for name, change in changes.items() if name not in SHARES}
+    lost, larger = changes["lost"], changes["variance"].low
+    alike = changes["unlike"].high < UNLIKE * abs(1 - 1 / larger)
     if np.log(changes["variance"].high) < GONE:
         return FULL, "the target's variance is below a hundredth of what it was"
     if lost.low > LOST and course["explained"] != "up":
@@ -139,14 +158,14 @@ def of_embeddings(changes):
         return CANNOT, f"features may be lost{grows}"
     if course["unexplained"] == "up" and course["odds"] == "down":
         return NOISE, "what one view does not tell of the other grows faster than what it tells"
+    if course["variance"] == "up" and alike and course["odds"] not in ("up", "down"):
+        return GROWING, "all directions grow alike: learned on, or only a larger scale"
     if course["explained"] == "up":
         if course["unexplained"] == "up":
-            why = "what one view tells of the other grows, and the loss's floor with it"
-            larger = "; both alike, as they would if the scale alone had grown"
-            return RISING, why + larger * (course["odds"] == "still")
+            return RISING, "what one view tells of the other grows, and the loss's floor with it"
         return LEARNING, "what one view tells of the other grows"
     if course["explained"] == course["unexplained"] == "down":
-        return SHRINKING, "all that the target holds shrinks alike: decay, or on the way to zero"
+        return SHRINKING, "all that the target holds shrinks: decay, or on the way to zero"
     if course["explained"] == course["unexplained"] == "still":
         return STALLED, "nothing changes by a tenth"
     return CANNOT, "the intervals are too wide, or the changes fit no case"
@@ -161,9 +180,11 @@ def of_log(changes):
     variance, share = (changes[name].course for name in ("variance", "share"))
     if np.log(changes["variance"].high) < GONE:
         return FULL, "the target's variance is below a hundredth of what it was"
-    if variance == "up" and share in ("down", "still"):
+    if variance == "up" and share == "down":
         rises = changes["loss"].course == "up"
-        return RISING if rises else LEARNING, "the target grows, and its unexplained share does not"
+        return RISING if rises else LEARNING, "the target grows, and its unexplained share falls"
+    if variance == "up" and share == "still":
+        return CANNOT, "what is new is like what was there, or only larger: look at embeddings"
     if variance == "up" and share == "up":
         return CANNOT, "noise is learned, or the predictor lags: look at embeddings"
     if variance == "down":

@@ -26,7 +26,8 @@ def views(sizes, rows=ROWS, seed=0, turned=False):
 ALL, FEW = np.ones(6), np.array([1, 1, 1, 0.3, 0.3, 0.3])
 CASES = {
     rule.STALLED: (ALL, ALL),
-    rule.RISING: (0.5 * ALL, ALL),
+    rule.RISING: (0.5 * ALL, np.array([1.2, 1.2, 0.6, 1, 1, 0.6])),
+    rule.GROWING: (0.5 * ALL, ALL),
     rule.LEARNING: (np.array([0.5, 0.5, 0.5, 1, 1, 1]), np.array([1, 1, 1, 0.5, 0.5, 0.5])),
     rule.NOISE: (FEW, np.array([1, 1, 1, 2, 2, 2])),
     rule.PARTIAL: (FEW, np.array([1, 1, 0.01, 0.3, 0.3, 0.3])),
@@ -42,13 +43,6 @@ def test_each_case_is_told_where_it_is_plain(case, turned):
     assert set(CASES) | {watch.CANNOT} == set(watch.CASES)
     found = watch.embeddings([views(first), views(last, turned=turned)])
     assert found.case == case, (found.why, found.changes)
-
-
-def test_a_larger_scale_alone_is_said_to_be_possible_and_learning_is_not_doubted():
-    larger = watch.embeddings([views(FEW), views(2 * FEW, turned=True)])
-    learned = watch.embeddings([views(FEW), views(np.array([2, 2, 2, 0.5, 0.5, 0.5]))])
-    assert larger.case == learned.case == rule.RISING
-    assert "the scale alone" in larger.why and "the scale alone" not in learned.why
 
 
 def test_levels_and_changes_are_those_of_the_features():
@@ -67,6 +61,26 @@ def test_lost_is_the_share_of_what_was_explained_whatever_grows_beside_it():
     found = watch.embeddings([views(ALL), views(dead, turned=True)]).changes["lost"]
     share = 0.81 / (3 * 0.81 + 3 * 0.04)
     assert found.low - 0.01 < share < found.high + 0.01 and found.high - found.low < 0.1
+
+
+@pytest.mark.parametrize("power", [1.0, 0.9, 0.5])
+def test_unlike_is_the_spread_of_the_factors_whatever_the_turn(power):
+    first = np.array([1, 0.8, 0.6, 0.5, 0.4, 0.3])
+    factors = 3.0 * first ** (2 * power - 2)  # of variances; all alike at power 1
+    found = watch.embeddings([views(first), views(np.sqrt(factors) * first, turned=True)])
+    weights = first**4 / np.sum(first**4)
+    mean = weights @ factors
+    spread = np.sqrt(weights @ (factors - mean) ** 2) / mean
+    change = found.changes["unlike"]
+    assert change.low - 0.01 <= spread <= change.high + 0.01
+    alike = spread < rule.UNLIKE * (1 - 1 / mean)
+    assert (found.case == rule.GROWING) == (alike and found.changes["odds"].course != "down")
+    assert change.value == 0 or power < 1
+
+
+def test_a_new_feature_is_not_growing_alike():
+    found = watch.embeddings([views(np.array([1, 1, 0.01, 0.3, 0.3, 0.3])), views(1.5 * FEW)])
+    assert found.case == rule.RISING and found.changes["unlike"].low > 0.2
 
 
 def test_small_mixed_changes_seen_in_few_rows_are_hardly_ever_called_a_case():
@@ -102,6 +116,7 @@ def test_clusters_widen_intervals_of_copied_rows():
         ([1, 2], None, watch.CANNOT),
         ([1, 2], [1, 4], rule.RISING),
         ([1, 0.8], [1, 2], rule.LEARNING),
+        ([1, 2], [1, 2], watch.CANNOT),
         ([1, 2], [1, 1.5], watch.CANNOT),
         ([1, 0.5], [1, 0.2], watch.CANNOT),
         ([1, 0.1], [1, 0.5], watch.CANNOT),
@@ -136,7 +151,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "case"),
     [
-        (["a.npy", "b.safetensors"], rule.RISING),
+        (["a.npy", "b.safetensors"], rule.GROWING),
         (["a.npy", "a.npy", "--groups", "6"], rule.STALLED),
         (["log.jsonl"], rule.RISING),
         (["log.csv"], watch.CANNOT),
