@@ -45,7 +45,17 @@ import numpy as np
 import torch
 
 from jepabook import recorded
-from jepabook.vision import batches, crops, images, measure, model, runs, similarity, subspaces
+from jepabook.vision import (
+    batches,
+    crops,
+    images,
+    measure,
+    model,
+    recipes,
+    runs,
+    similarity,
+    subspaces,
+)
 from jepabook.vision import train as training
 from jepabook.worlds import photographs
 from tools import photographs as fetched
@@ -159,8 +169,10 @@ def beginning(rates, steps=BEGINNING):
         optimiser = torch.optim.AdamW(model.decay_groups(network, 0.0), betas=recipe.betas)
         losses = []
         for step in range(steps):
-            for group in optimiser.param_groups:
-                group["lr"] = training.recipes.learning_rate(recipe, rate, step, STEPS)
+            decay = recipes.weight_decay(recipe, step, STEPS)
+            for group, value in zip(optimiser.param_groups, (decay, 0.0), strict=True):
+                group["lr"] = recipes.learning_rate(recipe, rate, step, STEPS)
+                group["weight_decay"] = value
             optimiser.zero_grad()
             loss = network(*source.at(step))
             loss.backward()
