@@ -22,6 +22,7 @@ try:
 except ImportError:  # Windows has locks of another kind, and none of folders
     fcntl = None
 
+LACKING = "missing"  # in place of what JSON lacks: None can be told
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of Linux; the latter is macOS's RENAME_SWAP
 
 

@@ -130,7 +130,7 @@ def label_shares(spectrum, x, labels, clusters=None, share=None):
             "several processes read"
         )
     with share.agreed():
-        if not (isinstance(x, (str, os.PathLike, list, tuple)) or hasattr(x, "shape")):
+        if not (isinstance(x, (str, os.PathLike, list, tuple)) or hasattr(type(x), "shape")):
             raise ValueError(
                 "x must be an array or a file where labels are asked for, which are read after it "
                 f"row by row, got {type(x).__name__}: put its batches into one array or file"

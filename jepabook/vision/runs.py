@@ -327,10 +327,11 @@ def _line(line):
 
 
 def _refuse_other(path, found, identity):
-    differing = [key for key in {**identity, **found} if found.get(key) != identity.get(key)]
-    if differing:
-        key = differing[0]
-        raise ValueError(
-            f"{path} is of another training: its {key} is {found.get(key)}, not "
-            f"{identity.get(key)}: choose another folder"
-        )
+    for key in {**identity, **found}:
+        # what is lacking is not None, which an option can be
+        told, wanted = (facts.get(key, files.LACKING) for facts in (found, identity))
+        if told != wanted:
+            raise ValueError(
+                f"{path} is of another training: its {key} is {told}, not {wanted}: choose another "
+                "folder"
+            )

@@ -298,8 +298,12 @@ def refuse_other(folder, found, wanted):
     """Raise ValueError where a folder belongs to another conversion, with what differs."""
     name, wanted = "", json.loads(json.dumps(wanted))
     while isinstance(found, dict) and isinstance(wanted, dict) and found != wanted:
-        key = next(key for key in {**wanted, **found} if found.get(key) != wanted.get(key))
-        name, found, wanted = f"{name} {key}", found.get(key), wanted.get(key)
+        pairs = {
+            key: (found.get(key, files.LACKING), wanted.get(key, files.LACKING))
+            for key in found | wanted
+        }
+        key, (found, wanted) = next(item for item in pairs.items() if item[1][0] != item[1][1])
+        name = f"{name} {key}"
     if name:
         raise ValueError(
             f"{shown(folder)} belongs to another conversion: its{name} is {shown(str(found))}, not "

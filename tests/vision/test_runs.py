@@ -18,7 +18,7 @@ import torch
 
 from jepabook._support import files
 from jepabook._support.processes import Share
-from jepabook.vision import images, model, runs, train
+from jepabook.vision import images, model, runs, stored, train
 from tests import commands
 from tests.commands import Trap, contents
 from tests.trainings import MICRO, left, pictures, plan
@@ -318,6 +318,17 @@ def test_what_is_no_state_is_refused_also_with_the_right_checksum(folder, capsys
     assert contents(folder) == before and not Path("sprung").exists()
 
 
+def test_what_is_not_told_is_not_none(tmp_path):
+    """A training or a conversion whose identity lacks an option is not one that has none of it."""
+    runs.Folder(tmp_path, {"kind": "a", "jitter": None}, {})
+    with pytest.raises(ValueError, match="its jitter is None, not missing: choose another folder"):
+        runs.Folder(tmp_path, {"kind": "a"}, {})
+    for found, wanted in (({"b": {"c": None}}, {"b": {}}), ({"b": {}}, {"b": {"c": None}})):
+        with pytest.raises(ValueError, match="belongs to another conversion: its b c is"):
+            stored.refuse_other(tmp_path, found, wanted)
+    stored.refuse_other(tmp_path, {"b": {"c": None}}, {"b": {"c": None}})
+
+
 def test_no_flipped_bit_of_a_state_goes_unnoticed(tmp_path):
     go(tmp_path)
     of = plan()
@@ -411,7 +422,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_training_goes_on_when_there_is_
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--objective", "simclr"], "objective must be one of jepa, mae, got 'simclr'"),
+        (["--objective", "simclr"], "objective must be one of jepa, mae, mae-pixels, got 'simclr'"),
         (["--preset", "big"], "preset must be one of toy, "),
         (["--images", "nowhere"], "images must be 'photos' or a folder, got 'nowhere'"),
         (["--device", "cuda"], "device must be cpu or auto where torch sees no GPU, got 'cuda'"),
