@@ -34,7 +34,7 @@ def data(d, n):
 
 def ours(x, y):
     local = reading.read(Pairs(x, y), GROUPS, 1, Share(), backend("cpu"), False)
-    assert GROUPS // 2 < len(local.groups) <= GROUPS
+    assert GROUPS // 2 <= len(local.groups) <= GROUPS
 
 
 def turned(x, y):
