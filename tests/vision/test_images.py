@@ -382,7 +382,7 @@ def test_a_finished_folder_is_left_alone_and_foreign_ones_are_refused(source, tm
     decoder = facts["identity"]["decoder"] | {"kernel": "box"}
     newer = facts | {"identity": facts["identity"] | {"decoder": decoder}}
     (folder / "images.json").write_text(json.dumps(newer))
-    assert "its decoder kernel is box, not None" in refused(run, source, folder)
+    assert "its decoder kernel is box, not missing" in refused(run, source, folder)
     (folder / "images.json").write_text(json.dumps(facts))
     (source / "a" / "new.jpg").write_bytes(WHOLE)
     assert "its source entries is 50, not 51" in refused(run, source, folder)
