@@ -168,9 +168,7 @@ def main():
         for key in ("cka", "share", "probe")
     }
     arrays["loss"] = stacked(lambda *run: [line["loss"] for line in logs[run]])
-    speeds = stacked(lambda *run: [line["images_per_second"] for line in logs[run]])
-    steps = np.diff([line["step"] for line in logs[NAMES[0], 0, 0]], prepend=0)
-    arrays["hours"] = (steps * BATCH / speeds).sum(-1) / 3600
+    arrays["hours"] = stacked(lambda *run: runs.hours(logs[run], BATCH))
     arrays["logged"] = [line["step"] for line in logs[NAMES[0], 0, 0]]
     arrays |= {"steps": kept, "times": TIMES, "fine": FINE, "depths": DEPTHS, "spread": spread}
     arrays |= {"theory": cka, "lam": lam, "rho": rho}

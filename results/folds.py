@@ -32,8 +32,8 @@ Arrays have the axes fold (``done``, in this order), objective (JEPA, MAE), mode
 
 ``loss`` (fold, objective, logged step) is at the steps ``logged``; ``hours`` (fold, objective) is
 the time of the steps; ``top`` (fold) counts the components of the top. ``tuned`` (objective, rate
-in ``rates``) is the spare group's accuracy; ``beginning`` (objective, step) is the loss in the
-first steps of the same training on the six shipped photographs, for which nothing is fetched.
+in ``rates``) is the spare group's accuracy; ``beginning`` (objective, logged step) is the loss of a
+short training on the six shipped photographs, for which nothing is fetched.
 """
 
 import hashlib
@@ -51,7 +51,6 @@ from jepabook.vision import (
     images,
     measure,
     model,
-    recipes,
     runs,
     similarity,
     subspaces,
@@ -64,7 +63,7 @@ OBJECTIVES, FOLDS, SPARE = ("jepa", "mae"), 5, 5
 CONFIG = model.Config(48, 8, 128, 4, 4, 64, 2, 2)
 STEPS, BATCH, KEEP, WARMUP, MEMORY, LARGEST = 11_000, 128, 24, 0.1, 0.003, 768
 RATES, TUNING, TUNED_CROPS = (3e-4, 1e-3, 3e-3), 1100, (3000, 1500)
-FITTED, COUNT, BEGINNING = 6000, 5000, 20
+FITTED, COUNT, BEGINNING = 6000, 5000, 400
 COMPARED = ("bottom", "top")
 MEASURES = {
     "mean": similarity.mean_cca,
@@ -154,32 +153,17 @@ def fold(k, groups, rates, threads):
         print(k, name, rows[-1][-1]["mean"].round(3).tolist(), flush=True)
     arrays = {key: np.array([[at[key] for at in row] for row in rows]) for key in rows[0][0]}
     arrays["loss"] = np.array([[line["loss"] for line in log] for log in logs])
-    steps = np.diff([line["step"] for line in logs[0]], prepend=0)
-    speeds = np.array([[line["images_per_second"] for line in log] for log in logs])
-    arrays["hours"] = (steps * BATCH / speeds).sum(1) / 3600
+    arrays["hours"] = np.array([runs.hours(log, BATCH) for log in logs])
     return arrays | {"top": len(split.variances)}
 
 
-def beginning(rates, steps=BEGINNING):
-    """Losses (objective, step) of the first steps on the photographs that are shipped."""
+def beginning(rates, threads):
+    """Losses (objective, logged step) of short trainings on the photographs that are shipped."""
     pictures, found = images.Photographs("shipped", list(photographs.colour().values())), []
     for name, rate in zip(OBJECTIVES, rates, strict=True):
-        asked = plan(name, 0, rate)
-        source, network, recipe = asked.batches(pictures), asked.network, asked.recipe
-        optimiser = torch.optim.AdamW(model.decay_groups(network, 0.0), betas=recipe.betas)
-        losses = []
-        for step in range(steps):
-            decay = recipes.weight_decay(recipe, step, STEPS)
-            for group, value in zip(optimiser.param_groups, (decay, 0.0), strict=True):
-                group["lr"] = recipes.learning_rate(recipe, rate, step, STEPS)
-                group["weight_decay"] = value
-            optimiser.zero_grad()
-            loss = network(*source.at(step))
-            loss.backward()
-            optimiser.step()
-            network.after_step(step / STEPS)
-            losses.append(float(loss.detach()))
-        found.append(losses)
+        run = CHECKPOINTS / f"shipped-{name}"
+        training.train(plan(name, 0, rate, BEGINNING), pictures, run, workers=threads)
+        found.append([line["loss"] for line in runs.log_of(run)])
     return np.array(found)
 
 
@@ -192,7 +176,7 @@ def main():
         arrays = {"tuned": tuned(groups, threads), "rates": RATES, "done": np.empty(0, int)}
         best = [RATES[place] for place in np.argmax(arrays["tuned"], 1)]
         kept, logs = plan(OBJECTIVES[0], 0, best[0]).kept, plan(OBJECTIVES[0], 0, best[0]).logs
-        arrays |= {"beginning": beginning(best), "steps": kept}
+        arrays |= {"beginning": beginning(best, threads), "steps": kept}
         arrays["logged"] = [step for step in range(1, STEPS + 1) if logs(step)]
         facts = record(arrays, facts, groups, "tuning", started)
     rates = [RATES[place] for place in np.argmax(arrays["tuned"], 1)]

@@ -169,7 +169,7 @@ def main():
     speeds = stacked(lambda *run: [line["images_per_second"] for line in logs[run]])
     arrays["speed"], arrays["steps"] = np.median(speeds, axis=2), kept
     arrays["logged"] = [line["step"] for line in logs[OBJECTIVES[0], SEEDS[0]]]
-    arrays["hours"] = (np.diff(arrays["logged"], prepend=0) * BATCH / speeds).sum(2) / 3600
+    arrays["hours"] = stacked(lambda *run: runs.hours(logs[run], BATCH))
     arrays |= {"counts": COUNTS, "tolerances": TOLERANCES} | costs()
     arrays |= {"variances": split.variances, "total": split.total}
     told = {"labels": list(shown.labels), "preset": PRESET, "trained": TRAINED, "batch": BATCH}

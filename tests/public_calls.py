@@ -681,6 +681,7 @@ def vision(folder):
             "step": 1,
             "identity": runs.identity_of(folder / "run"),
         },
+        "vision.runs.hours": {"lines": runs.log_of(folder / "run"), "batch": 2},
         "vision.runs.log_of": {"folder": folder / "run"},
         "vision.runs.file_of": {"folder": folder / "run", "kind": "weights", "step": 1},
         "vision.similarity.mean_cca": alike | {"tolerance": 1e-6},

@@ -98,28 +98,21 @@ def verdicts(srcdir):
 
 def methods(srcdir):
     """How many items each method decides."""
-    rows = [
-        (
-            letter,
-            meaning,
-            *(sum(letter in one.methods for one in some) for some in (of_paper(), ours())),
-        )
-        for letter, meaning in ledger.METHODS.items()
-    ]
-    return _table(("by", "", "the paper's items", "ours"), rows, "llrr")
+    return _counted("by", ledger.METHODS, lambda one: one.methods)
 
 
 def grounds(srcdir):
     """How many of the items that hold do so on which ground; one can have two."""
+    return _counted("ground", ledger.GROUNDS, lambda one: one.ground)
+
+
+def _counted(head, meanings, of):
+    """A table of how many items, the paper's and ours, have each mark among those `of` them."""
     rows = [
-        (
-            ground,
-            meaning,
-            *(sum(ground in one.ground for one in some) for some in (of_paper(), ours())),
-        )
-        for ground, meaning in ledger.GROUNDS.items()
+        (mark, meaning, *(sum(mark in of(one) for one in some) for some in (of_paper(), ours())))
+        for mark, meaning in meanings.items()
     ]
-    return _table(("ground", "", "the paper's items", "ours"), rows, "llrr")
+    return _table((head, "", "the paper's items", "ours"), rows, "llrr")
 
 
 def figures(srcdir):

@@ -395,9 +395,8 @@ def _plane(ax, spectrum, learned, named):
 
 def _numbers(ax, spectrum, named):
     """The features' numbers, except where one that comes first has the room."""
-    ax.get_figure(
-        root=True
-    ).draw_without_rendering()  # where the points are is settled by the layout
+    # where the points are is settled by the layout
+    ax.get_figure(root=True).draw_without_rendering()
     taken = []
     for feature in named:
         at = spectrum.lam[feature], spectrum.rho[feature]

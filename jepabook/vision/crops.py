@@ -52,8 +52,6 @@ def cut(images, size, count, rng, split="train", largest=None):
     ValueError
         If a region is smaller than `size`, or an argument is not of these kinds.
     """
-    from PIL import Image
-
     size = validate.integer("size", size, most=MOST_PIXELS)
     count = validate.integer("count", count, each=3 * size**2 + 128)
     validate.instance("rng", rng, np.random.Generator)
@@ -73,9 +71,7 @@ def cut(images, size, count, rng, split="train", largest=None):
     side = _sides(size, most, u)
     pixels = np.empty((count, size, size, 3), np.uint8)
     for row, (which, s) in enumerate(zip(photograph, side, strict=True)):
-        image = regions[which]
-        top, left = int(y[row] * (len(image) - s + 1)), int(x[row] * (image.shape[1] - s + 1))
-        pixels[row] = shrunk(Image.fromarray(image[top : top + s, left : left + s]), size)
+        pixels[row] = _window(regions[which], s, x[row], y[row], size)
     return pixels, photograph, _scales(size, side)
 
 
@@ -133,8 +129,6 @@ def fresh(photographs, size, count, rng):
     ValueError
         If an argument is not of these kinds.
     """
-    from PIL import Image
-
     size = validate.integer("size", size, most=MOST_PIXELS)
     count = validate.integer("count", count, each=3 * size**2 + 128)
     validate.instance("rng", rng, np.random.Generator)
@@ -156,9 +150,7 @@ def fresh(photographs, size, count, rng):
     for row, which in enumerate(photograph):
         levels = photographs[which]
         level = min(int(side[row] / size).bit_length(), len(levels)) - 1
-        image, s = levels[level], side[row] >> level
-        top, left = int(y[row] * (image.shape[0] - s + 1)), int(x[row] * (image.shape[1] - s + 1))
-        pixels[row] = shrunk(Image.fromarray(image[top : top + s, left : left + s]), size)
+        pixels[row] = _window(levels[level], side[row] >> level, x[row], y[row], size)
     return pixels, photograph, _scales(size, side)
 
 
@@ -168,6 +160,14 @@ def picture(name, image):
     if not validate.fits(shape, ("height", "width", 3)):
         raise ValueError(f"{name} must be an array (height, width, 3), got shape {shape}")
     return image
+
+
+def _window(image, side, x, y, size):
+    """The square of `side` pixels at (x, y), shares of the way to the last place, shrunk."""
+    from PIL import Image
+
+    top, left = int(y * (image.shape[0] - side + 1)), int(x * (image.shape[1] - side + 1))
+    return shrunk(Image.fromarray(image[top : top + side, left : left + side]), size)
 
 
 def _sides(size, most, u):

@@ -7,6 +7,7 @@ identity that is written after it: without the latter the former does not count.
 """
 
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -278,6 +279,37 @@ def log_of(folder):
     if None in lines:
         raise ValueError(f"{path} is damaged: line {lines.index(None) + 1} is no line of a log")
     return lines
+
+
+def hours(lines, batch):
+    """How long the steps of a log took.
+
+    Parameters
+    ----------
+    lines : list of dict
+        Of `log_of`.
+    batch : int
+        Images a step.
+
+    Returns
+    -------
+    float
+    """
+    batch = validate.integer("batch", batch)
+    fits = isinstance(lines, list) and all(
+        isinstance(line, dict) and not files.misfit(line, LINE) for line in lines
+    )
+    if not fits:
+        raise ValueError(f"lines must be those of a log, got {validate.one_line(lines)}")
+    steps = [0, *(line["step"] for line in lines)]
+    parts = (now - before for before, now in itertools.pairwise(steps))
+    return (
+        sum(
+            part * batch / line["images_per_second"]
+            for part, line in zip(parts, lines, strict=True)
+        )
+        / 3600
+    )
 
 
 def fill(network, tensors, path):

@@ -190,6 +190,9 @@ def same_start(part):
     return part not in ("predictor.head", "target")
 
 
+TIMES = (0, 1, 2, 4, 8)  # the jitter's strengths, in spreads of brightness
+
+
 @cache
 def kept():
     """What jitter leaves of the alignment with brightness, over the one without jitter.
@@ -211,12 +214,8 @@ def kept():
 def jitter_rule():
     """The difference that the rule is about, MAE on pixels less JEPA: mean, low and high."""
     trained, _ = kept()
-    at = _times().index(4)
+    at = TIMES.index(4)
     return learning_order.mean_interval(trained["mae-pixels"][at] - trained["jepa"][at])
-
-
-def _times():
-    return recorded.result("brightness")[0]["times"].tolist()
 
 
 @decided_by("E")
@@ -225,13 +224,14 @@ def jitter_check(statement):
     arrays, _ = recorded.result("brightness")
     trained, predicted = kept()
     fine = int(np.argmin(np.abs(arrays["fine"] - 4)))
-    twice, four = _times().index(2), _times().index(4)
+    twice, four, eight = (TIMES.index(times) for times in (2, 4, 8))
     less = trained["jepa"] < trained["mae-pixels"]
-    verdict = {True: "holds", False: "opposite", None: "inconclusive"}
-    low, high = (judge(jitter_rule(), bounds) for bounds in ((0.1, np.inf), (-np.inf, -0.1)))
-    probe = arrays["probe"][:2, _times().index(8), :, -1, 0].mean(1)
+    above, below = (judge(jitter_rule(), bounds) for bounds in ((0.1, np.inf), (-np.inf, -0.1)))
+    probe = arrays["probe"][:2, eight, :, -1, 0].mean(1)
     found = {
-        "verdict": verdict[True if low else False if high else None],
+        "strengths": tuple(arrays["times"].tolist()),
+        "difference": tuple(round(float(end), 2) for end in jitter_rule()),
+        "verdict": "holds" if above else "opposite" if below else "inconclusive",
         "predicted": bool(
             predicted["jepa"][:, fine].max() < 0.2 and predicted["mae-pixels"][:, fine].min() > 0.9
         ),
@@ -266,6 +266,8 @@ def jitter_check(statement):
 )
 def jittered_brightness(question):
     return {
+        "strengths": TIMES,
+        "difference": (0.09, -0.3, 0.48),
         "verdict": "inconclusive",
         "predicted": True,
         "JEPA keeps less at twice the spread": True,
